@@ -6,7 +6,7 @@
  * @bufbuild/protovalidate embeds, and grpc/health/v1/health.proto, which its npm package keeps under another path.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { printProto } from "./print-proto.ts";
@@ -16,8 +16,16 @@ const bin = join(root, "node_modules/.bin");
 
 layOutModules();
 if (process.argv[2] !== "--modules-only") {
+  clean();
   buf("generate");
   buf("build", "proto", "-o", "gen/contracts.binpb");
+}
+
+/** Empties gen/, so that nothing of a contract that is gone stays; the accepted baseline is not generated and stays. */
+function clean(): void {
+  const gen = join(root, "gen");
+  mkdirSync(gen, { recursive: true });
+  for (const name of readdirSync(gen)) if (name !== "baseline.binpb") rmSync(join(gen, name), { recursive: true });
 }
 
 /** Writes `.buf-modules/`, the contracts that npm packages carry in a form that buf cannot read in place. */

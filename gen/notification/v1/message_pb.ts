@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file notification/v1/message.proto.
  */
 export const file_notification_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("Ch1ub3RpZmljYXRpb24vdjEvbWVzc2FnZS5wcm90bxIPbm90aWZpY2F0aW9uLnYxIp4DCgxOb3RpZmljYXRpb24SCgoCaWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIpCgdjaGFubmVsGAMgASgOMhgubm90aWZpY2F0aW9uLnYxLkNoYW5uZWwSEQoJcmVjaXBpZW50GAQgASgJEg8KB3N1YmplY3QYBSABKAkSDAoEYm9keRgGIAEoCRIQCgh0ZW1wbGF0ZRgHIAEoCRInCgZzdGF0dXMYCCABKA4yFy5ub3RpZmljYXRpb24udjEuU3RhdHVzEhYKDmZhaWx1cmVfcmVhc29uGAkgASgJEioKCGF0dGVtcHRzGAogAygLMhgubm90aWZpY2F0aW9uLnYxLkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXNlbmRfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRbmV4dF9hdHRlbXB0X3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlQKB0F0dGVtcHQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHc3VjY2VzcxgCIAEoCBIOCgZkZXRhaWwYAyABKAkiPAoEVGV4dBIZCgdzdWJqZWN0GAEgASgJQgi6SAVyAxj0AxIZCgRib2R5GAIgASgJQgu6SAhyBhABGKCNBiKmAQoLVGVtcGxhdGVVc2USFwoEbmFtZRgBIAEoCUIJukgGcgQQARhkEk8KBnZhbHVlcxgCIAMoCzIoLm5vdGlmaWNhdGlvbi52MS5UZW1wbGF0ZVVzZS5WYWx1ZXNFbnRyeUIVukgSmgEPEGQiBHICGGQqBXIDGJBOGi0KC1ZhbHVlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEi4QEKCFRlbXBsYXRlEisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05LV17MCw5OX0kEhkKB3N1YmplY3QYAiABKAlCCLpIBXIDGPQDEhkKBGJvZHkYAyABKAlCC7pICHIGEAEYoI0GEhAKCGJ1aWx0X2luGAQgASgIEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqbQoHQ2hhbm5lbBIXChNDSEFOTkVMX1VOU1BFQ0lGSUVEEAASEQoNQ0hBTk5FTF9FTUFJTBABEg8KC0NIQU5ORUxfU01TEAISEAoMQ0hBTk5FTF9QVVNIEAMSEwoPQ0hBTk5FTF9XRUJIT09LEAQqWAoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESDwoLU1RBVFVTX1NFTlQQAhIRCg1TVEFUVVNfRkFJTEVEEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("Ch1ub3RpZmljYXRpb24vdjEvbWVzc2FnZS5wcm90bxIPbm90aWZpY2F0aW9uLnYxIp4DCgxOb3RpZmljYXRpb24SCgoCaWQYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIpCgdjaGFubmVsGAMgASgOMhgubm90aWZpY2F0aW9uLnYxLkNoYW5uZWwSEQoJcmVjaXBpZW50GAQgASgJEg8KB3N1YmplY3QYBSABKAkSDAoEYm9keRgGIAEoCRIQCgh0ZW1wbGF0ZRgHIAEoCRInCgZzdGF0dXMYCCABKA4yFy5ub3RpZmljYXRpb24udjEuU3RhdHVzEhYKDmZhaWx1cmVfcmVhc29uGAkgASgJEioKCGF0dGVtcHRzGAogAygLMhgubm90aWZpY2F0aW9uLnYxLkF0dGVtcHQSLwoLY3JlYXRlX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXNlbmRfdGltZRgMIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoRbmV4dF9hdHRlbXB0X3RpbWUYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlQKB0F0dGVtcHQSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHc3VjY2VzcxgCIAEoCBIOCgZkZXRhaWwYAyABKAkiXQoEVGV4dBIuCgdzdWJqZWN0GAEgASgJQh26SBpyGBj0AzITXlteXHgwMC1ceDFmXHg3Zl0qJBIlCgRib2R5GAIgASgJQhe6SBRyEhABGKCNBjIKXlteXHgwMF0qJCLKAQoLVGVtcGxhdGVVc2USIwoEbmFtZRgBIAEoCUIVukgSchAQARhkMgpeW15ceDAwXSokEmcKBnZhbHVlcxgCIAMoCzIoLm5vdGlmaWNhdGlvbi52MS5UZW1wbGF0ZVVzZS5WYWx1ZXNFbnRyeUItukgqmgEnEGQiEHIOGGQyCl5bXlx4MDBdKiQqEXIPGJBOMgpeW15ceDAwXSokGi0KC1ZhbHVlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEivgIKCFRlbXBsYXRlEisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05LV17MCw5OX0kEi4KB3N1YmplY3QYAiABKAlCHbpIGnIYGPQDMhNeW15ceDAwLVx4MWZceDdmXSokEiMKBGJvZHkYAyABKAlCFbpIEnIQGKCNBjIKXlteXHgwMF0qJBIQCghidWlsdF9pbhgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjwKDXNlY3JldF92YWx1ZXMYByADKAlCJbpIIpIBHxBkIhtyGTIXXltBLVphLXowLTlfLi1dezEsMTAwfSQqbQoHQ2hhbm5lbBIXChNDSEFOTkVMX1VOU1BFQ0lGSUVEEAASEQoNQ0hBTk5FTF9FTUFJTBABEg8KC0NIQU5ORUxfU01TEAISEAoMQ0hBTk5FTF9QVVNIEAMSEwoPQ0hBTk5FTF9XRUJIT09LEAQqWAoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhIKDlNUQVRVU19QRU5ESU5HEAESDwoLU1RBVFVTX1NFTlQQAhIRCg1TVEFUVVNfRkFJTEVEEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * A message to one recipient, and what became of it.
@@ -50,14 +50,14 @@ export type Notification = Message<"notification.v1.Notification"> & {
   recipient: string;
 
   /**
-   * The title or subject line, as sent.
+   * The title or subject line, as sent; empty for SMS and webhooks.
    *
    * @generated from field: string subject = 5;
    */
   subject: string;
 
   /**
-   * The text, as sent.
+   * The text, as sent, with *** in place of values that the template marks as secret.
    *
    * @generated from field: string body = 6;
    */
@@ -156,13 +156,13 @@ export const AttemptSchema: GenMessage<Attempt> = /*@__PURE__*/
   messageDesc(file_notification_v1_message, 1);
 
 /**
- * A text to send as it is.
+ * A text to send as it is. Neither part may contain U+0000.
  *
  * @generated from message notification.v1.Text
  */
 export type Text = Message<"notification.v1.Text"> & {
   /**
-   * The title or subject line; SMS and webhooks go without.
+   * The title or subject line, one line; SMS and webhooks go without.
    *
    * @generated from field: string subject = 1;
    */
@@ -184,7 +184,7 @@ export const TextSchema: GenMessage<Text> = /*@__PURE__*/
   messageDesc(file_notification_v1_message, 2);
 
 /**
- * A stored template and its values.
+ * A stored template and its values. No part may contain U+0000.
  *
  * @generated from message notification.v1.TemplateUse
  */
@@ -197,7 +197,9 @@ export type TemplateUse = Message<"notification.v1.TemplateUse"> & {
   name: string;
 
   /**
-   * A value for each {{name}} in the template; every one must be given.
+   * A value for each {{name}} in the template; every one must be given. Values are put in as they are: one that looks like
+   * {{name}} stays so. In the subject, line breaks and other control characters of a value become blanks. The whole text may
+   * have 100,000 characters, the subject 500.
    *
    * @generated from field: map<string, string> values = 2;
    */
@@ -212,7 +214,8 @@ export const TemplateUseSchema: GenMessage<TemplateUse> = /*@__PURE__*/
   messageDesc(file_notification_v1_message, 3);
 
 /**
- * A text with {{name}} where values go.
+ * A text with {{name}} where values go: letters, digits, `_`, `-` and `.` in two pairs of braces, blanks around allowed. All else
+ * is text. No part may contain U+0000.
  *
  * @generated from message notification.v1.Template
  */
@@ -232,7 +235,7 @@ export type Template = Message<"notification.v1.Template"> & {
   subject: string;
 
   /**
-   * The text.
+   * The text; required, except where an update does not change it.
    *
    * @generated from field: string body = 3;
    */
@@ -258,6 +261,13 @@ export type Template = Message<"notification.v1.Template"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 6;
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * The names of values that are secrets, such as a sign-in code: notifications show them as ***.
+   *
+   * @generated from field: repeated string secret_values = 7;
+   */
+  secretValues: string[];
 };
 
 /**

@@ -21,7 +21,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file notification/v1/notification.proto.
  */
 export const file_notification_v1_notification: GenFile = /*@__PURE__*/
-  fileDesc("CiJub3RpZmljYXRpb24vdjEvbm90aWZpY2F0aW9uLnByb3RvEg9ub3RpZmljYXRpb24udjEiqAcKC1NlbmRSZXF1ZXN0Eh8KCnJlcXVlc3RfaWQYASABKAlCC7pICNgBAXIDsAEBEhwKB3VzZXJfaWQYAiABKAlCC7pICNgBAXIDsAEBEjUKB2NoYW5uZWwYAyABKA4yGC5ub3RpZmljYXRpb24udjEuQ2hhbm5lbEIKukgHggEEEAEgABIbCglyZWNpcGllbnQYBCABKAlCCLpIBXIDGNAPEiUKBHRleHQYBSABKAsyFS5ub3RpZmljYXRpb24udjEuVGV4dEgAEjAKCHRlbXBsYXRlGAYgASgLMhwubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlVXNlSAASLwoLZXhwaXJlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wOukEukjlBBqCAQoPcmVjaXBpZW50LmVtYWlsEkByZWNpcGllbnQgbXVzdCBiZSBhbiBlbWFpbCBhZGRyZXNzIHdoZW4gY2hhbm5lbCBpcyBDSEFOTkVMX0VNQUlMGi10aGlzLmNoYW5uZWwgIT0gMSB8fCB0aGlzLnJlY2lwaWVudC5pc0VtYWlsKCkatQEKDXJlY2lwaWVudC5zbXMSXnJlY2lwaWVudCBtdXN0IGJlIGEgcGhvbmUgbnVtYmVyIGluIEUuMTY0LCBzdWNoIGFzICs0OTE1MTEyMzQ1Njc4LCB3aGVuIGNoYW5uZWwgaXMgQ0hBTk5FTF9TTVMaRHRoaXMuY2hhbm5lbCAhPSAyIHx8IHRoaXMucmVjaXBpZW50Lm1hdGNoZXMoJ15cXCtbMS05XVswLTldezYsMTR9JCcpGnEKDnJlY2lwaWVudC5wdXNoEjRyZWNpcGllbnQgbXVzdCBiZSBlbXB0eSB3aGVuIGNoYW5uZWwgaXMgQ0hBTk5FTF9QVVNIGil0aGlzLmNoYW5uZWwgIT0gMyB8fCB0aGlzLnJlY2lwaWVudCA9PSAnJxqyAQoRcmVjaXBpZW50LndlYmhvb2sSRnJlY2lwaWVudCBtdXN0IGJlIGFuIGh0dHAgb3IgaHR0cHMgVVJMIHdoZW4gY2hhbm5lbCBpcyBDSEFOTkVMX1dFQkhPT0saVXRoaXMuY2hhbm5lbCAhPSA0IHx8ICh0aGlzLnJlY2lwaWVudC5pc1VyaSgpICYmIHRoaXMucmVjaXBpZW50Lm1hdGNoZXMoJ15odHRwcz86Ly8nKSlCEAoHY29udGVudBIFukgCCAEiQwoMU2VuZFJlc3BvbnNlEjMKDG5vdGlmaWNhdGlvbhgBIAEoCzIdLm5vdGlmaWNhdGlvbi52MS5Ob3RpZmljYXRpb24iUgoQU2VuZEJhdGNoUmVxdWVzdBI+CghyZXF1ZXN0cxgBIAMoCzIcLm5vdGlmaWNhdGlvbi52MS5TZW5kUmVxdWVzdEIOukgL2AEAkgEFCAEQ9AMiZAoRU2VuZEJhdGNoUmVzcG9uc2USLAoHcmVzdWx0cxgBIAMoCzIbLm5vdGlmaWNhdGlvbi52MS5TZW5kUmVzdWx0EhEKCXN1Y2NlZWRlZBgCIAEoBRIOCgZmYWlsZWQYAyABKAUicgoKU2VuZFJlc3VsdBI1Cgxub3RpZmljYXRpb24YASABKAsyHS5ub3RpZmljYXRpb24udjEuTm90aWZpY2F0aW9uSAASIwoFZXJyb3IYAiABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQggKBnJlc3VsdCI7ChZHZXROb3RpZmljYXRpb25SZXF1ZXN0EiEKD25vdGlmaWNhdGlvbl9pZBgBIAEoCUIIukgFcgOwAQEiTgoXR2V0Tm90aWZpY2F0aW9uUmVzcG9uc2USMwoMbm90aWZpY2F0aW9uGAEgASgLMh0ubm90aWZpY2F0aW9uLnYxLk5vdGlmaWNhdGlvbiLaAQoYTGlzdE5vdGlmaWNhdGlvbnNSZXF1ZXN0EhkKB3VzZXJfaWQYASABKAlCCLpIBXIDsAEBEh0KCXBhZ2Vfc2l6ZRgCIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxj0AxIzCgdjaGFubmVsGAQgASgOMhgubm90aWZpY2F0aW9uLnYxLkNoYW5uZWxCCLpIBYIBAhABEjEKBnN0YXR1cxgFIAEoDjIXLm5vdGlmaWNhdGlvbi52MS5TdGF0dXNCCLpIBYIBAhABImoKGUxpc3ROb3RpZmljYXRpb25zUmVzcG9uc2USNAoNbm90aWZpY2F0aW9ucxgBIAMoCzIdLm5vdGlmaWNhdGlvbi52MS5Ob3RpZmljYXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjYKGVdhdGNoTm90aWZpY2F0aW9uc1JlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQEiUQoaV2F0Y2hOb3RpZmljYXRpb25zUmVzcG9uc2USMwoMbm90aWZpY2F0aW9uGAEgASgLMh0ubm90aWZpY2F0aW9uLnYxLk5vdGlmaWNhdGlvbiJtChVDcmVhdGVUZW1wbGF0ZVJlcXVlc3QSHwoKcmVxdWVzdF9pZBgBIAEoCUILukgI2AEBcgOwAQESMwoIdGVtcGxhdGUYAiABKAsyGS5ub3RpZmljYXRpb24udjEuVGVtcGxhdGVCBrpIA8gBASJFChZDcmVhdGVUZW1wbGF0ZVJlc3BvbnNlEisKCHRlbXBsYXRlGAEgASgLMhkubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlIi0KEkdldFRlbXBsYXRlUmVxdWVzdBIXCgRuYW1lGAEgASgJQgm6SAZyBBABGGQiQgoTR2V0VGVtcGxhdGVSZXNwb25zZRIrCgh0ZW1wbGF0ZRgBIAEoCzIZLm5vdGlmaWNhdGlvbi52MS5UZW1wbGF0ZSJTChRMaXN0VGVtcGxhdGVzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMY9AMiXgoVTGlzdFRlbXBsYXRlc1Jlc3BvbnNlEiwKCXRlbXBsYXRlcxgBIAMoCzIZLm5vdGlmaWNhdGlvbi52MS5UZW1wbGF0ZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifQoVVXBkYXRlVGVtcGxhdGVSZXF1ZXN0EjMKCHRlbXBsYXRlGAEgASgLMhkubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlQga6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkUKFlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2USKwoIdGVtcGxhdGUYASABKAsyGS5ub3RpZmljYXRpb24udjEuVGVtcGxhdGUiMAoVRGVsZXRlVGVtcGxhdGVSZXF1ZXN0EhcKBG5hbWUYASABKAlCCbpIBnIEEAEYZCIYChZEZWxldGVUZW1wbGF0ZVJlc3BvbnNlIhMKEUdldFB1c2hLZXlSZXF1ZXN0IigKEkdldFB1c2hLZXlSZXNwb25zZRISCgpwdWJsaWNfa2V5GAEgASgJImIKEFN1YnNjcmliZVJlcXVlc3QSHQoIZW5kcG9pbnQYASABKAlCC7pICHIGGNAPiAEBEi8KBGtleXMYAiABKAsyGS5ub3RpZmljYXRpb24udjEuUHVzaEtleXNCBrpIA8gBASJCCghQdXNoS2V5cxIaCgZwMjU2ZGgYASABKAlCCrpIB3IFEAEYyAESGgoEYXV0aBgCIAEoCUIMgAEBukgGcgQQARhkIiwKEVN1YnNjcmliZVJlc3BvbnNlEhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCSI3ChJVbnN1YnNjcmliZVJlcXVlc3QSIQoPc3Vic2NyaXB0aW9uX2lkGAEgASgJQgi6SAVyA7ABASIVChNVbnN1YnNjcmliZVJlc3BvbnNlMp0SChNOb3RpZmljYXRpb25TZXJ2aWNlEugBCgRTZW5kEhwubm90aWZpY2F0aW9uLnYxLlNlbmRSZXF1ZXN0Gh0ubm90aWZpY2F0aW9uLnYxLlNlbmRSZXNwb25zZSKiAarUGBYIAhoSbm90aWZpY2F0aW9uczpzZW5kgtPkkwKBAToBKlomOgEqYgxub3RpZmljYXRpb24iEy9ub3RpZmljYXRpb25zL3NlbmRaKjoBKmIMbm90aWZpY2F0aW9uIhcvYXBpL25vdGlmaWNhdGlvbnMvc2VuZGIMbm90aWZpY2F0aW9uIhovYXBpL3YxL25vdGlmaWNhdGlvbnM6c2VuZBK4AQoJU2VuZEJhdGNoEiEubm90aWZpY2F0aW9uLnYxLlNlbmRCYXRjaFJlcXVlc3QaIi5ub3RpZmljYXRpb24udjEuU2VuZEJhdGNoUmVzcG9uc2UiZKrUGBYIAhoSbm90aWZpY2F0aW9uczpzZW5kgtPkkwJEOgEqWh46ASoiGS9ub3RpZmljYXRpb25zL3NlbmQtYmF0Y2giHy9hcGkvdjEvbm90aWZpY2F0aW9uczpzZW5kQmF0Y2gSgAIKD0dldE5vdGlmaWNhdGlvbhInLm5vdGlmaWNhdGlvbi52MS5HZXROb3RpZmljYXRpb25SZXF1ZXN0Gigubm90aWZpY2F0aW9uLnYxLkdldE5vdGlmaWNhdGlvblJlc3BvbnNlIpkBkAIBqtQYFggCGhJub3RpZmljYXRpb25zOnJlYWSC0+STAnZaPWIMbm90aWZpY2F0aW9uEi0vbm90aWZpY2F0aW9ucy9ub3RpZmljYXRpb24ve25vdGlmaWNhdGlvbl9pZH1iDG5vdGlmaWNhdGlvbhInL2FwaS92MS9ub3RpZmljYXRpb25zL3tub3RpZmljYXRpb25faWR9EtcBChFMaXN0Tm90aWZpY2F0aW9ucxIpLm5vdGlmaWNhdGlvbi52MS5MaXN0Tm90aWZpY2F0aW9uc1JlcXVlc3QaKi5ub3RpZmljYXRpb24udjEuTGlzdE5vdGlmaWNhdGlvbnNSZXNwb25zZSJrkAIBqtQYFggCGhJub3RpZmljYXRpb25zOnJlYWSC0+STAkhaHxIdL25vdGlmaWNhdGlvbnMvdXNlci97dXNlcl9pZH0SJS9hcGkvdjEvdXNlcnMve3VzZXJfaWR9L25vdGlmaWNhdGlvbnMSvgEKEldhdGNoTm90aWZpY2F0aW9ucxIqLm5vdGlmaWNhdGlvbi52MS5XYXRjaE5vdGlmaWNhdGlvbnNSZXF1ZXN0Gisubm90aWZpY2F0aW9uLnYxLldhdGNoTm90aWZpY2F0aW9uc1Jlc3BvbnNlIk2q1BgWCAIaEm5vdGlmaWNhdGlvbnM6cmVhZILT5JMCLRIrL2FwaS92MS91c2Vycy97dXNlcl9pZH0vbm90aWZpY2F0aW9uczp3YXRjaDABEqMBCg5DcmVhdGVUZW1wbGF0ZRImLm5vdGlmaWNhdGlvbi52MS5DcmVhdGVUZW1wbGF0ZVJlcXVlc3QaJy5ub3RpZmljYXRpb24udjEuQ3JlYXRlVGVtcGxhdGVSZXNwb25zZSJAqtQYCQgDEgVhZG1pboLT5JMCLToBKmIIdGVtcGxhdGUiHi9hcGkvdjEvbm90aWZpY2F0aW9uLXRlbXBsYXRlcxKaAQoLR2V0VGVtcGxhdGUSIy5ub3RpZmljYXRpb24udjEuR2V0VGVtcGxhdGVSZXF1ZXN0GiQubm90aWZpY2F0aW9uLnYxLkdldFRlbXBsYXRlUmVzcG9uc2UiQJACAarUGAIIAoLT5JMCMWIIdGVtcGxhdGUSJS9hcGkvdjEvbm90aWZpY2F0aW9uLXRlbXBsYXRlcy97bmFtZX0SjwEKDUxpc3RUZW1wbGF0ZXMSJS5ub3RpZmljYXRpb24udjEuTGlzdFRlbXBsYXRlc1JlcXVlc3QaJi5ub3RpZmljYXRpb24udjEuTGlzdFRlbXBsYXRlc1Jlc3BvbnNlIi+QAgGq1BgCCAKC0+STAiASHi9hcGkvdjEvbm90aWZpY2F0aW9uLXRlbXBsYXRlcxK6AQoOVXBkYXRlVGVtcGxhdGUSJi5ub3RpZmljYXRpb24udjEuVXBkYXRlVGVtcGxhdGVSZXF1ZXN0Gicubm90aWZpY2F0aW9uLnYxLlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2UiV6rUGAkIAxIFYWRtaW6C0+STAkQ6CHRlbXBsYXRlYgh0ZW1wbGF0ZTIuL2FwaS92MS9ub3RpZmljYXRpb24tdGVtcGxhdGVzL3t0ZW1wbGF0ZS5uYW1lfRKdAQoORGVsZXRlVGVtcGxhdGUSJi5ub3RpZmljYXRpb24udjEuRGVsZXRlVGVtcGxhdGVSZXF1ZXN0Gicubm90aWZpY2F0aW9uLnYxLkRlbGV0ZVRlbXBsYXRlUmVzcG9uc2UiOqrUGAkIAxIFYWRtaW6C0+STAicqJS9hcGkvdjEvbm90aWZpY2F0aW9uLXRlbXBsYXRlcy97bmFtZX0SeAoKR2V0UHVzaEtleRIiLm5vdGlmaWNhdGlvbi52MS5HZXRQdXNoS2V5UmVxdWVzdBojLm5vdGlmaWNhdGlvbi52MS5HZXRQdXNoS2V5UmVzcG9uc2UiIZACAarUGAIIAYLT5JMCEhIQL2FwaS92MS9wdXNoL2tleRJ/CglTdWJzY3JpYmUSIS5ub3RpZmljYXRpb24udjEuU3Vic2NyaWJlUmVxdWVzdBoiLm5vdGlmaWNhdGlvbi52MS5TdWJzY3JpYmVSZXNwb25zZSIrqtQYAggCgtPkkwIfOgEqIhovYXBpL3YxL3B1c2gvc3Vic2NyaXB0aW9ucxKUAQoLVW5zdWJzY3JpYmUSIy5ub3RpZmljYXRpb24udjEuVW5zdWJzY3JpYmVSZXF1ZXN0GiQubm90aWZpY2F0aW9uLnYxLlVuc3Vic2NyaWJlUmVzcG9uc2UiOqrUGAIIAoLT5JMCLiosL2FwaS92MS9wdXNoL3N1YnNjcmlwdGlvbnMve3N1YnNjcmlwdGlvbl9pZH1iBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_google_rpc_status, file_heddle_v1_access, file_notification_v1_message]);
+  fileDesc("CiJub3RpZmljYXRpb24vdjEvbm90aWZpY2F0aW9uLnByb3RvEg9ub3RpZmljYXRpb24udjEiqAcKC1NlbmRSZXF1ZXN0Eh8KCnJlcXVlc3RfaWQYASABKAlCC7pICNgBAXIDsAEBEhwKB3VzZXJfaWQYAiABKAlCC7pICNgBAXIDsAEBEjUKB2NoYW5uZWwYAyABKA4yGC5ub3RpZmljYXRpb24udjEuQ2hhbm5lbEIKukgHggEEEAEgABIbCglyZWNpcGllbnQYBCABKAlCCLpIBXIDGNAPEiUKBHRleHQYBSABKAsyFS5ub3RpZmljYXRpb24udjEuVGV4dEgAEjAKCHRlbXBsYXRlGAYgASgLMhwubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlVXNlSAASLwoLZXhwaXJlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wOukEukjlBBqCAQoPcmVjaXBpZW50LmVtYWlsEkByZWNpcGllbnQgbXVzdCBiZSBhbiBlbWFpbCBhZGRyZXNzIHdoZW4gY2hhbm5lbCBpcyBDSEFOTkVMX0VNQUlMGi10aGlzLmNoYW5uZWwgIT0gMSB8fCB0aGlzLnJlY2lwaWVudC5pc0VtYWlsKCkatQEKDXJlY2lwaWVudC5zbXMSXnJlY2lwaWVudCBtdXN0IGJlIGEgcGhvbmUgbnVtYmVyIGluIEUuMTY0LCBzdWNoIGFzICs0OTE1MTEyMzQ1Njc4LCB3aGVuIGNoYW5uZWwgaXMgQ0hBTk5FTF9TTVMaRHRoaXMuY2hhbm5lbCAhPSAyIHx8IHRoaXMucmVjaXBpZW50Lm1hdGNoZXMoJ15cXCtbMS05XVswLTldezYsMTR9JCcpGnEKDnJlY2lwaWVudC5wdXNoEjRyZWNpcGllbnQgbXVzdCBiZSBlbXB0eSB3aGVuIGNoYW5uZWwgaXMgQ0hBTk5FTF9QVVNIGil0aGlzLmNoYW5uZWwgIT0gMyB8fCB0aGlzLnJlY2lwaWVudCA9PSAnJxqyAQoRcmVjaXBpZW50LndlYmhvb2sSRnJlY2lwaWVudCBtdXN0IGJlIGFuIGh0dHAgb3IgaHR0cHMgVVJMIHdoZW4gY2hhbm5lbCBpcyBDSEFOTkVMX1dFQkhPT0saVXRoaXMuY2hhbm5lbCAhPSA0IHx8ICh0aGlzLnJlY2lwaWVudC5pc1VyaSgpICYmIHRoaXMucmVjaXBpZW50Lm1hdGNoZXMoJ15odHRwcz86Ly8nKSlCEAoHY29udGVudBIFukgCCAEiQwoMU2VuZFJlc3BvbnNlEjMKDG5vdGlmaWNhdGlvbhgBIAEoCzIdLm5vdGlmaWNhdGlvbi52MS5Ob3RpZmljYXRpb24iVAoQU2VuZEJhdGNoUmVxdWVzdBJACghyZXF1ZXN0cxgBIAMoCzIcLm5vdGlmaWNhdGlvbi52MS5TZW5kUmVxdWVzdEIQukgNkgEKCAEQ9AMiA9gBAyJkChFTZW5kQmF0Y2hSZXNwb25zZRIsCgdyZXN1bHRzGAEgAygLMhsubm90aWZpY2F0aW9uLnYxLlNlbmRSZXN1bHQSEQoJc3VjY2VlZGVkGAIgASgFEg4KBmZhaWxlZBgDIAEoBSJyCgpTZW5kUmVzdWx0EjUKDG5vdGlmaWNhdGlvbhgBIAEoCzIdLm5vdGlmaWNhdGlvbi52MS5Ob3RpZmljYXRpb25IABIjCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0IjsKFkdldE5vdGlmaWNhdGlvblJlcXVlc3QSIQoPbm90aWZpY2F0aW9uX2lkGAEgASgJQgi6SAVyA7ABASJOChdHZXROb3RpZmljYXRpb25SZXNwb25zZRIzCgxub3RpZmljYXRpb24YASABKAsyHS5ub3RpZmljYXRpb24udjEuTm90aWZpY2F0aW9uItoBChhMaXN0Tm90aWZpY2F0aW9uc1JlcXVlc3QSGQoHdXNlcl9pZBgBIAEoCUIIukgFcgOwAQESHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGPQDEjMKB2NoYW5uZWwYBCABKA4yGC5ub3RpZmljYXRpb24udjEuQ2hhbm5lbEIIukgFggECEAESMQoGc3RhdHVzGAUgASgOMhcubm90aWZpY2F0aW9uLnYxLlN0YXR1c0IIukgFggECEAEiagoZTGlzdE5vdGlmaWNhdGlvbnNSZXNwb25zZRI0Cg1ub3RpZmljYXRpb25zGAEgAygLMh0ubm90aWZpY2F0aW9uLnYxLk5vdGlmaWNhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNgoZV2F0Y2hOb3RpZmljYXRpb25zUmVxdWVzdBIZCgd1c2VyX2lkGAEgASgJQgi6SAVyA7ABASJRChpXYXRjaE5vdGlmaWNhdGlvbnNSZXNwb25zZRIzCgxub3RpZmljYXRpb24YASABKAsyHS5ub3RpZmljYXRpb24udjEuTm90aWZpY2F0aW9uIqgBChVDcmVhdGVUZW1wbGF0ZVJlcXVlc3QSHwoKcmVxdWVzdF9pZBgBIAEoCUILukgI2AEBcgOwAQESbgoIdGVtcGxhdGUYAiABKAsyGS5ub3RpZmljYXRpb24udjEuVGVtcGxhdGVCQbpIProBOAoNdGVtcGxhdGUuYm9keRIWYm9keSBtdXN0IG5vdCBiZSBlbXB0eRoPdGhpcy5ib2R5ICE9ICcnyAEBIkUKFkNyZWF0ZVRlbXBsYXRlUmVzcG9uc2USKwoIdGVtcGxhdGUYASABKAsyGS5ub3RpZmljYXRpb24udjEuVGVtcGxhdGUiOQoSR2V0VGVtcGxhdGVSZXF1ZXN0EiMKBG5hbWUYASABKAlCFbpIEnIQEAEYZDIKXlteXHgwMF0qJCJCChNHZXRUZW1wbGF0ZVJlc3BvbnNlEisKCHRlbXBsYXRlGAEgASgLMhkubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlIlMKFExpc3RUZW1wbGF0ZXNSZXF1ZXN0Eh0KCXBhZ2Vfc2l6ZRgBIAEoBUIKukgHGgUY6AcoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxj0AyJeChVMaXN0VGVtcGxhdGVzUmVzcG9uc2USLAoJdGVtcGxhdGVzGAEgAygLMhkubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLeAgoVVXBkYXRlVGVtcGxhdGVSZXF1ZXN0EjMKCHRlbXBsYXRlGAEgASgLMhkubm90aWZpY2F0aW9uLnYxLlRlbXBsYXRlQga6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrOt4BukjaARrXAQoNdGVtcGxhdGUuYm9keRJHdGVtcGxhdGUuYm9keSBtdXN0IG5vdCBiZSBlbXB0eSB3aGVuIHVwZGF0ZV9tYXNrIGlzIGVtcHR5IG9yIG5hbWVzIGJvZHkafXRoaXMudGVtcGxhdGUuYm9keSAhPSAnJyB8fCAodGhpcy51cGRhdGVfbWFzay5wYXRocy5zaXplKCkgPiAwICYmICF0aGlzLnVwZGF0ZV9tYXNrLnBhdGhzLmV4aXN0cyhwLCBwID09ICdib2R5JyB8fCBwID09ICcqJykpIkUKFlVwZGF0ZVRlbXBsYXRlUmVzcG9uc2USKwoIdGVtcGxhdGUYASABKAsyGS5ub3RpZmljYXRpb24udjEuVGVtcGxhdGUiPAoVRGVsZXRlVGVtcGxhdGVSZXF1ZXN0EiMKBG5hbWUYASABKAlCFbpIEnIQEAEYZDIKXlteXHgwMF0qJCIYChZEZWxldGVUZW1wbGF0ZVJlc3BvbnNlIhkKF0dldFdlYmhvb2tTZWNyZXRSZXF1ZXN0Ii8KGEdldFdlYmhvb2tTZWNyZXRSZXNwb25zZRITCgZzZWNyZXQYASABKAlCA4ABASITChFHZXRQdXNoS2V5UmVxdWVzdCIoChJHZXRQdXNoS2V5UmVzcG9uc2USEgoKcHVibGljX2tleRgBIAEoCSJiChBTdWJzY3JpYmVSZXF1ZXN0Eh0KCGVuZHBvaW50GAEgASgJQgu6SAhyBhjQD4gBARIvCgRrZXlzGAIgASgLMhkubm90aWZpY2F0aW9uLnYxLlB1c2hLZXlzQga6SAPIAQEiQgoIUHVzaEtleXMSGgoGcDI1NmRoGAEgASgJQgq6SAdyBRABGMgBEhoKBGF1dGgYAiABKAlCDIABAbpIBnIEEAEYZCIsChFTdWJzY3JpYmVSZXNwb25zZRIXCg9zdWJzY3JpcHRpb25faWQYASABKAkiNwoSVW5zdWJzY3JpYmVSZXF1ZXN0EiEKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCUIIukgFcgOwAQEiFQoTVW5zdWJzY3JpYmVSZXNwb25zZTK6EwoTTm90aWZpY2F0aW9uU2VydmljZRLoAQoEU2VuZBIcLm5vdGlmaWNhdGlvbi52MS5TZW5kUmVxdWVzdBodLm5vdGlmaWNhdGlvbi52MS5TZW5kUmVzcG9uc2UiogGq1BgWCAIaEm5vdGlmaWNhdGlvbnM6c2VuZILT5JMCgQE6ASpaJjoBKmIMbm90aWZpY2F0aW9uIhMvbm90aWZpY2F0aW9ucy9zZW5kWio6ASpiDG5vdGlmaWNhdGlvbiIXL2FwaS9ub3RpZmljYXRpb25zL3NlbmRiDG5vdGlmaWNhdGlvbiIaL2FwaS92MS9ub3RpZmljYXRpb25zOnNlbmQSuAEKCVNlbmRCYXRjaBIhLm5vdGlmaWNhdGlvbi52MS5TZW5kQmF0Y2hSZXF1ZXN0GiIubm90aWZpY2F0aW9uLnYxLlNlbmRCYXRjaFJlc3BvbnNlImSq1BgWCAIaEm5vdGlmaWNhdGlvbnM6c2VuZILT5JMCRDoBKloeOgEqIhkvbm90aWZpY2F0aW9ucy9zZW5kLWJhdGNoIh8vYXBpL3YxL25vdGlmaWNhdGlvbnM6c2VuZEJhdGNoEoACCg9HZXROb3RpZmljYXRpb24SJy5ub3RpZmljYXRpb24udjEuR2V0Tm90aWZpY2F0aW9uUmVxdWVzdBooLm5vdGlmaWNhdGlvbi52MS5HZXROb3RpZmljYXRpb25SZXNwb25zZSKZAZACAarUGBYIAhoSbm90aWZpY2F0aW9uczpyZWFkgtPkkwJ2Wj1iDG5vdGlmaWNhdGlvbhItL25vdGlmaWNhdGlvbnMvbm90aWZpY2F0aW9uL3tub3RpZmljYXRpb25faWR9Ygxub3RpZmljYXRpb24SJy9hcGkvdjEvbm90aWZpY2F0aW9ucy97bm90aWZpY2F0aW9uX2lkfRLXAQoRTGlzdE5vdGlmaWNhdGlvbnMSKS5ub3RpZmljYXRpb24udjEuTGlzdE5vdGlmaWNhdGlvbnNSZXF1ZXN0Gioubm90aWZpY2F0aW9uLnYxLkxpc3ROb3RpZmljYXRpb25zUmVzcG9uc2Uia5ACAarUGBYIAhoSbm90aWZpY2F0aW9uczpyZWFkgtPkkwJIWh8SHS9ub3RpZmljYXRpb25zL3VzZXIve3VzZXJfaWR9EiUvYXBpL3YxL3VzZXJzL3t1c2VyX2lkfS9ub3RpZmljYXRpb25zEr4BChJXYXRjaE5vdGlmaWNhdGlvbnMSKi5ub3RpZmljYXRpb24udjEuV2F0Y2hOb3RpZmljYXRpb25zUmVxdWVzdBorLm5vdGlmaWNhdGlvbi52MS5XYXRjaE5vdGlmaWNhdGlvbnNSZXNwb25zZSJNqtQYFggCGhJub3RpZmljYXRpb25zOnJlYWSC0+STAi0SKy9hcGkvdjEvdXNlcnMve3VzZXJfaWR9L25vdGlmaWNhdGlvbnM6d2F0Y2gwARKjAQoOQ3JlYXRlVGVtcGxhdGUSJi5ub3RpZmljYXRpb24udjEuQ3JlYXRlVGVtcGxhdGVSZXF1ZXN0Gicubm90aWZpY2F0aW9uLnYxLkNyZWF0ZVRlbXBsYXRlUmVzcG9uc2UiQKrUGAkIAxIFYWRtaW6C0+STAi06ASpiCHRlbXBsYXRlIh4vYXBpL3YxL25vdGlmaWNhdGlvbi10ZW1wbGF0ZXMSmgEKC0dldFRlbXBsYXRlEiMubm90aWZpY2F0aW9uLnYxLkdldFRlbXBsYXRlUmVxdWVzdBokLm5vdGlmaWNhdGlvbi52MS5HZXRUZW1wbGF0ZVJlc3BvbnNlIkCQAgGq1BgCCAKC0+STAjFiCHRlbXBsYXRlEiUvYXBpL3YxL25vdGlmaWNhdGlvbi10ZW1wbGF0ZXMve25hbWV9Eo8BCg1MaXN0VGVtcGxhdGVzEiUubm90aWZpY2F0aW9uLnYxLkxpc3RUZW1wbGF0ZXNSZXF1ZXN0GiYubm90aWZpY2F0aW9uLnYxLkxpc3RUZW1wbGF0ZXNSZXNwb25zZSIvkAIBqtQYAggCgtPkkwIgEh4vYXBpL3YxL25vdGlmaWNhdGlvbi10ZW1wbGF0ZXMSugEKDlVwZGF0ZVRlbXBsYXRlEiYubm90aWZpY2F0aW9uLnYxLlVwZGF0ZVRlbXBsYXRlUmVxdWVzdBonLm5vdGlmaWNhdGlvbi52MS5VcGRhdGVUZW1wbGF0ZVJlc3BvbnNlIleq1BgJCAMSBWFkbWlugtPkkwJEOgh0ZW1wbGF0ZWIIdGVtcGxhdGUyLi9hcGkvdjEvbm90aWZpY2F0aW9uLXRlbXBsYXRlcy97dGVtcGxhdGUubmFtZX0SnQEKDkRlbGV0ZVRlbXBsYXRlEiYubm90aWZpY2F0aW9uLnYxLkRlbGV0ZVRlbXBsYXRlUmVxdWVzdBonLm5vdGlmaWNhdGlvbi52MS5EZWxldGVUZW1wbGF0ZVJlc3BvbnNlIjqq1BgJCAMSBWFkbWlugtPkkwInKiUvYXBpL3YxL25vdGlmaWNhdGlvbi10ZW1wbGF0ZXMve25hbWV9EpoBChBHZXRXZWJob29rU2VjcmV0Eigubm90aWZpY2F0aW9uLnYxLkdldFdlYmhvb2tTZWNyZXRSZXF1ZXN0Gikubm90aWZpY2F0aW9uLnYxLkdldFdlYmhvb2tTZWNyZXRSZXNwb25zZSIxkAIBqtQYCwgDEgVhZG1pbiABgtPkkwIZEhcvYXBpL3YxL3dlYmhvb2tzL3NlY3JldBJ4CgpHZXRQdXNoS2V5EiIubm90aWZpY2F0aW9uLnYxLkdldFB1c2hLZXlSZXF1ZXN0GiMubm90aWZpY2F0aW9uLnYxLkdldFB1c2hLZXlSZXNwb25zZSIhkAIBqtQYAggBgtPkkwISEhAvYXBpL3YxL3B1c2gva2V5En8KCVN1YnNjcmliZRIhLm5vdGlmaWNhdGlvbi52MS5TdWJzY3JpYmVSZXF1ZXN0GiIubm90aWZpY2F0aW9uLnYxLlN1YnNjcmliZVJlc3BvbnNlIiuq1BgCCAKC0+STAh86ASoiGi9hcGkvdjEvcHVzaC9zdWJzY3JpcHRpb25zEpQBCgtVbnN1YnNjcmliZRIjLm5vdGlmaWNhdGlvbi52MS5VbnN1YnNjcmliZVJlcXVlc3QaJC5ub3RpZmljYXRpb24udjEuVW5zdWJzY3JpYmVSZXNwb25zZSI6qtQYAggCgtPkkwIuKiwvYXBpL3YxL3B1c2gvc3Vic2NyaXB0aW9ucy97c3Vic2NyaXB0aW9uX2lkfWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_field_mask, file_google_protobuf_timestamp, file_google_rpc_status, file_heddle_v1_access, file_notification_v1_message]);
 
 /**
  * A notification to send.
@@ -37,7 +37,8 @@ export type SendRequest = Message<"notification.v1.SendRequest"> & {
   requestId: string;
 
   /**
-   * Whose history it belongs to; empty: the calling user. Only administrators and services name another.
+   * Whose history it belongs to; empty: the calling user. Only administrators name another, and services that call in nobody's
+   * name, which must name one.
    *
    * @generated from field: string user_id = 2;
    */
@@ -82,7 +83,7 @@ export type SendRequest = Message<"notification.v1.SendRequest"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Stop trying after this time; absent: 24 hours after it was stored.
+   * Stop trying after this time, which must be in the future; absent: 24 hours after it was stored.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 7;
    */
@@ -124,7 +125,7 @@ export const SendResponseSchema: GenMessage<SendResponse> = /*@__PURE__*/
  */
 export type SendBatchRequest = Message<"notification.v1.SendBatchRequest"> & {
   /**
-   * Each as in Send.
+   * Each as in Send, and by the same rules; one that breaks them is refused alone.
    *
    * @generated from field: repeated notification.v1.SendRequest requests = 1;
    */
@@ -378,7 +379,7 @@ export const WatchNotificationsResponseSchema: GenMessage<WatchNotificationsResp
  */
 export type CreateTemplateRequest = Message<"notification.v1.CreateTemplateRequest"> & {
   /**
-   * Makes the call idempotent. A UUID.
+   * Makes the call idempotent per caller: the same id again answers with the template as it now is. A UUID.
    *
    * @generated from field: string request_id = 1;
    */
@@ -532,7 +533,7 @@ export type UpdateTemplateRequest = Message<"notification.v1.UpdateTemplateReque
   template?: Template | undefined;
 
   /**
-   * Which fields to change. Empty: all.
+   * Which fields to change: subject, body, secret_values. Empty: all. Those that the service sets are left out.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -604,6 +605,42 @@ export const DeleteTemplateResponseSchema: GenMessage<DeleteTemplateResponse> = 
   messageDesc(file_notification_v1_notification, 20);
 
 /**
+ * Asks for the webhook secret.
+ *
+ * @generated from message notification.v1.GetWebhookSecretRequest
+ */
+export type GetWebhookSecretRequest = Message<"notification.v1.GetWebhookSecretRequest"> & {
+};
+
+/**
+ * Describes the message notification.v1.GetWebhookSecretRequest.
+ * Use `create(GetWebhookSecretRequestSchema)` to create a new message.
+ */
+export const GetWebhookSecretRequestSchema: GenMessage<GetWebhookSecretRequest> = /*@__PURE__*/
+  messageDesc(file_notification_v1_notification, 21);
+
+/**
+ * The webhook secret.
+ *
+ * @generated from message notification.v1.GetWebhookSecretResponse
+ */
+export type GetWebhookSecretResponse = Message<"notification.v1.GetWebhookSecretResponse"> & {
+  /**
+   * The key that webhooks are signed with, in the form of the Standard Webhooks specification: `whsec_` and the key in base64.
+   *
+   * @generated from field: string secret = 1;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message notification.v1.GetWebhookSecretResponse.
+ * Use `create(GetWebhookSecretResponseSchema)` to create a new message.
+ */
+export const GetWebhookSecretResponseSchema: GenMessage<GetWebhookSecretResponse> = /*@__PURE__*/
+  messageDesc(file_notification_v1_notification, 22);
+
+/**
  * Asks for the push key.
  *
  * @generated from message notification.v1.GetPushKeyRequest
@@ -616,7 +653,7 @@ export type GetPushKeyRequest = Message<"notification.v1.GetPushKeyRequest"> & {
  * Use `create(GetPushKeyRequestSchema)` to create a new message.
  */
 export const GetPushKeyRequestSchema: GenMessage<GetPushKeyRequest> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 21);
+  messageDesc(file_notification_v1_notification, 23);
 
 /**
  * The push key.
@@ -637,7 +674,7 @@ export type GetPushKeyResponse = Message<"notification.v1.GetPushKeyResponse"> &
  * Use `create(GetPushKeyResponseSchema)` to create a new message.
  */
 export const GetPushKeyResponseSchema: GenMessage<GetPushKeyResponse> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 22);
+  messageDesc(file_notification_v1_notification, 24);
 
 /**
  * What PushSubscription.toJSON() gives in a browser.
@@ -665,7 +702,7 @@ export type SubscribeRequest = Message<"notification.v1.SubscribeRequest"> & {
  * Use `create(SubscribeRequestSchema)` to create a new message.
  */
 export const SubscribeRequestSchema: GenMessage<SubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 23);
+  messageDesc(file_notification_v1_notification, 25);
 
 /**
  * The keys of a push subscription.
@@ -693,7 +730,7 @@ export type PushKeys = Message<"notification.v1.PushKeys"> & {
  * Use `create(PushKeysSchema)` to create a new message.
  */
 export const PushKeysSchema: GenMessage<PushKeys> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 24);
+  messageDesc(file_notification_v1_notification, 26);
 
 /**
  * The subscription is stored.
@@ -714,7 +751,7 @@ export type SubscribeResponse = Message<"notification.v1.SubscribeResponse"> & {
  * Use `create(SubscribeResponseSchema)` to create a new message.
  */
 export const SubscribeResponseSchema: GenMessage<SubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 25);
+  messageDesc(file_notification_v1_notification, 27);
 
 /**
  * Names a push subscription.
@@ -735,7 +772,7 @@ export type UnsubscribeRequest = Message<"notification.v1.UnsubscribeRequest"> &
  * Use `create(UnsubscribeRequestSchema)` to create a new message.
  */
 export const UnsubscribeRequestSchema: GenMessage<UnsubscribeRequest> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 26);
+  messageDesc(file_notification_v1_notification, 28);
 
 /**
  * The subscription is forgotten.
@@ -750,7 +787,7 @@ export type UnsubscribeResponse = Message<"notification.v1.UnsubscribeResponse">
  * Use `create(UnsubscribeResponseSchema)` to create a new message.
  */
 export const UnsubscribeResponseSchema: GenMessage<UnsubscribeResponse> = /*@__PURE__*/
-  messageDesc(file_notification_v1_notification, 27);
+  messageDesc(file_notification_v1_notification, 29);
 
 /**
  * Stores notifications before it sends them, retries with backoff, and keeps the history of every attempt.
@@ -760,7 +797,7 @@ export const UnsubscribeResponseSchema: GenMessage<UnsubscribeResponse> = /*@__P
 export const NotificationService: GenService<{
   /**
    * Stores a notification and sends it in the background: the answer has status PENDING. The same request_id again answers
-   * with the same notification and sends nothing.
+   * with the same notification and sends nothing; with other content it answers ALREADY_EXISTS.
    *
    * @generated from rpc notification.v1.NotificationService.Send
    */
@@ -770,7 +807,8 @@ export const NotificationService: GenService<{
     output: typeof SendResponseSchema;
   },
   /**
-   * Sends up to 500 notifications; each succeeds or fails alone, in the order of the request.
+   * Sends up to 500 notifications; each is accepted or refused alone, and the results are in the order of the request. When the
+   * service itself fails (UNAVAILABLE, for example), the whole call does, and nothing of it was stored.
    *
    * @generated from rpc notification.v1.NotificationService.SendBatch
    */
@@ -780,7 +818,8 @@ export const NotificationService: GenService<{
     output: typeof SendBatchResponseSchema;
   },
   /**
-   * One notification with its attempts. NOT_FOUND for another user's.
+   * One notification with its attempts. NOT_FOUND for another user's, except to administrators and to services that call in
+   * nobody's name.
    *
    * @generated from rpc notification.v1.NotificationService.GetNotification
    */
@@ -790,7 +829,8 @@ export const NotificationService: GenService<{
     output: typeof GetNotificationResponseSchema;
   },
   /**
-   * A user's notifications, latest first. PERMISSION_DENIED for another user's.
+   * A user's notifications, latest first. PERMISSION_DENIED for another user's, except to administrators and to services that
+   * call in nobody's name. A page holds fewer than page_size when their texts are long.
    *
    * @generated from rpc notification.v1.NotificationService.ListNotifications
    */
@@ -800,7 +840,9 @@ export const NotificationService: GenService<{
     output: typeof ListNotificationsResponseSchema;
   },
   /**
-   * A user's notifications as they change, from now on; each message is the notification after the change.
+   * A user's notifications as they change, from now on; each message is the notification after the change. PERMISSION_DENIED for
+   * another user's, as in ListNotifications. RESOURCE_EXHAUSTED ends the stream of a client that reads too slowly, UNAVAILABLE one
+   * that may have missed changes while the database was away: list, then watch again.
    *
    * @generated from rpc notification.v1.NotificationService.WatchNotifications
    */
@@ -810,7 +852,7 @@ export const NotificationService: GenService<{
     output: typeof WatchNotificationsResponseSchema;
   },
   /**
-   * Stores a template. ALREADY_EXISTS when the name is taken.
+   * Stores a template. ALREADY_EXISTS when the name is taken, or when the request_id came before with another template.
    *
    * @generated from rpc notification.v1.NotificationService.CreateTemplate
    */
@@ -858,6 +900,17 @@ export const NotificationService: GenService<{
     methodKind: "unary";
     input: typeof DeleteTemplateRequestSchema;
     output: typeof DeleteTemplateResponseSchema;
+  },
+  /**
+   * The secret by which receivers of webhooks verify the signature (Standard Webhooks: headers webhook-id, webhook-timestamp and
+   * webhook-signature).
+   *
+   * @generated from rpc notification.v1.NotificationService.GetWebhookSecret
+   */
+  getWebhookSecret: {
+    methodKind: "unary";
+    input: typeof GetWebhookSecretRequestSchema;
+    output: typeof GetWebhookSecretResponseSchema;
   },
   /**
    * The key that a browser needs to subscribe to push (VAPID, RFC 8292).
