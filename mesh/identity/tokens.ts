@@ -1,0 +1,62 @@
+/** Verifies user tokens in every process, against what auth publishes and without asking auth about each one. */
+import type { Client } from "@connectrpc/connect";
+import { LRUCache } from "lru-cache";
+import type { AuthService } from "#gen/auth/v1/auth_pb.ts";
+import type { Principal } from "../context.ts";
+import { unauthenticated } from "../errors.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { KeySet } from "./key-set.ts";
+import { RevocationList } from "./revocation-list.ts";
+import { verifyUserToken } from "./user-token.ts";
+
+/** Says who a user token is for. auth verifies with its own keys, all other processes with remoteTokenVerifier. */
+export interface TokenVerifier {
+  /**
+   * The principal of `token` at time `now`, in milliseconds since the epoch.
+   *
+   * @throws UNAUTHENTICATED with reason TOKEN_EXPIRED, TOKEN_INVALID or TOKEN_REVOKED; UNAVAILABLE while no key is known yet.
+   */
+  verify(token: string, now: number): Promise<Principal>;
+}
+
+/** Verified tokens that are kept, by least recent use. One takes about 1 KB. */
+const maxVerified = 5000;
+
+/** How long the very first verification waits for the list of revoked sessions before it goes on without, in milliseconds. */
+const firstRevocationsMs = 2000;
+
+/**
+ * A verifier that learns auth's keys (GetJwks) and ended sessions (WatchRevocations) through the mesh.
+ *
+ * Nothing is asked before the first token comes. While auth is away the known keys keep working, and principals are marked
+ * `degraded` since their session may have ended. Neither the stream nor a timer keeps the process alive; disposing ends both.
+ */
+export function remoteTokenVerifier(o: { auth: Client<typeof AuthService>; log: Logger }): TokenVerifier & AsyncDisposable {
+  const keys = new KeySet({ fetch: async (signal) => (await o.auth.getJwks({}, { signal })).keys, log: o.log });
+  const revocations = new RevocationList({ watch: (signal) => o.auth.watchRevocations({}, { signal }), log: o.log });
+  const verified = new LRUCache<string, Principal>({ max: maxVerified });
+
+  return {
+    async verify(token, now) {
+      revocations.start();
+      let principal = verified.get(token);
+      if (principal === undefined || principal.expiresAt <= now) {
+        const findKey = (kid: string) => keys.find(kid, now);
+        principal = await verifyUserToken(token, findKey, now);
+        verified.set(token, principal);
+      } else {
+        keys.refreshWhenOld(now);
+      }
+      await revocations.first(firstRevocationsMs);
+      if (revocations.has(principal.sessionId)) {
+        verified.delete(token);
+        throw unauthenticated("TOKEN_REVOKED", "the session of the access token has ended");
+      }
+      return revocations.live ? principal : { ...principal, degraded: true };
+    },
+    async [Symbol.asyncDispose]() {
+      keys.close();
+      await revocations.close();
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/** gRPC as bytes, for what no client library would send, and without a client's own deadline getting in first. */
+
+import { connect, type IncomingHttpHeaders } from "node:http2";
+import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+
+/** How a stream ended: its headers and trailers, or the code of its reset. */
+export interface RawOutcome {
+  readonly status: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly trailers: IncomingHttpHeaders;
+  /** 0 unless the stream was reset. */
+  readonly rstCode: number;
+  /** Milliseconds from the request to the end. */
+  readonly ms: number;
+}
+
+/** Sends `body` to `path`; leaves the request open when `end` is false. */
+export function rawCall(o: {
+  url: string;
+  path: string;
+  headers?: Record<string, string>;
+  body?: Uint8Array;
+  end?: boolean;
+}): Promise<RawOutcome> {
+  const session = connect(o.url);
+  return new Promise<RawOutcome>((resolve, reject) => {
+    session.once("error", reject);
+    const started = performance.now();
+    const stream = session.request({
+      ":method": "POST",
+      ":path": o.path,
+      "content-type": "application/grpc",
+      te: "trailers",
+      ...o.headers,
+    });
+    let status: number | undefined;
+    let headers: IncomingHttpHeaders = {};
+    let trailers: IncomingHttpHeaders = {};
+    stream.on("response", (received) => {
+      status = received[":status"];
+      headers = received;
+    });
+    stream.on("trailers", (received) => {
+      trailers = received;
+    });
+    stream.on("error", () => undefined);
+    stream.on("close", () =>
+      resolve({ status, headers, trailers, rstCode: stream.rstCode ?? 0, ms: performance.now() - started }),
+    );
+    stream.resume();
+    if (o.body !== undefined) stream.write(o.body);
+    if (o.end !== false) stream.end();
+  }).finally(() => session.destroy());
+}
+
+/** One message with gRPC's prefix: uncompressed, length. */
+export function envelope(message: Uint8Array): Uint8Array {
+  const framed = new Uint8Array(5 + message.length);
+  new DataView(framed.buffer).setUint32(1, message.length);
+  framed.set(message, 5);
+  return framed;
+}
+
+/** The same of a typed message. */
+export function framed<D extends DescMessage>(schema: D, message: MessageShape<D>): Uint8Array {
+  return envelope(toBinary(schema, message));
+}
