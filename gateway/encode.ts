@@ -1,0 +1,131 @@
+/** Step 6: what a backend answered, as HTTP: the head and body of a unary answer. Streams are in stream.ts. */
+import type { ServerResponse } from "node:http";
+import { promisify } from "node:util";
+import { brotliCompress, constants, deflate, gzip } from "node:zlib";
+import { create, type DescField, type JsonValue, type Message, type Registry, toBinary, toJson } from "@bufbuild/protobuf";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { protobufType } from "./decode.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Answer } from "./forward.ts";
+import { bytesOf } from "./http-body.ts";
+import { httpCodeHeader, responseHeaders } from "./metadata.ts";
+import { preferredEncoding, preferredType } from "./negotiate.ts";
+import type { Route } from "./routes.ts";
+
+/** A body with its content type. */
+export interface Encoded {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+}
+
+/**
+ * Writes a unary answer: ProtoJSON of the response or of its `response_body` field, the protobuf wire format where the
+ * client prefers it, or the bytes of a google.api.HttpBody as they are.
+ */
+export async function encode(
+  exchange: Exchange,
+  route: Route,
+  answer: Answer & { kind: "unary" },
+  types: Registry,
+): Promise<void> {
+  const { accept } = exchange.request.headers;
+  const encoded = encodeMessage(route, answer.message, types, accept);
+  const headers = { ...exchange.headers, ...responseHeaders(answer.header) };
+  await writeAnswer(exchange, statusOf(answer), { ...headers, "content-type": encoded.contentType }, encoded.body);
+}
+
+/** The body that a message makes under a route. */
+export function encodeMessage(route: Route, message: Message, types: Registry, accept?: string): Encoded {
+  const { responseField } = route;
+  const part = reflect(route.method.output, message, false);
+  const whole = responseField?.fieldKind === "message" ? part.get(responseField) : responseField === undefined ? part : undefined;
+  const bytes = whole === undefined ? undefined : bytesOf(whole.message);
+  if (bytes !== undefined) return { contentType: bytes.contentType, body: bytes.data };
+  if (whole !== undefined && preferredType(accept, ["application/json", protobufType]) === protobufType) {
+    return { contentType: protobufType, body: toBinary(whole.desc, whole.message) };
+  }
+  return { contentType: "application/json", body: encodeJson(route, message, types) };
+}
+
+/** The JSON text that a message makes under a route. */
+export function encodeJson(route: Route, message: Message, types: Registry): string {
+  const json =
+    route.responseField === undefined
+      ? toJson(route.method.output, message, { registry: types })
+      : fieldJson(reflect(route.method.output, message, false), route.responseField, types);
+  return JSON.stringify(json);
+}
+
+/**
+ * Writes a head and a whole body, compressed where the client takes that and it pays.
+ *
+ * @param body never compressed again when it is already encoded or is no text.
+ */
+export async function writeAnswer(
+  exchange: Exchange,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  body: string | Uint8Array,
+): Promise<void> {
+  const { response, request } = exchange;
+  const bytes = typeof body === "string" ? Buffer.from(body) : body;
+  const empty = status === 204 || status === 304;
+  const offers = isText(headers["content-type"] ?? "") && bytes.length >= leastCompressed && !empty ? encodings : [];
+  const coding = preferredEncoding(one(request.headers["accept-encoding"]), offers);
+  const sent = coding === undefined ? bytes : await compressors[coding](bytes);
+  if (response.destroyed) return;
+  response.writeHead(status, {
+    ...headers,
+    ...(offers.length === 0 ? {} : { vary: headers.vary === undefined ? "Accept-Encoding" : `${headers.vary}, Accept-Encoding` }),
+    ...(coding === undefined ? {} : { "content-encoding": coding }),
+    ...(empty ? {} : { "content-length": sent.length }),
+  });
+  await finished(response, empty || request.method === "HEAD" ? undefined : sent);
+}
+
+/** Bytes from which compression saves a packet. */
+const leastCompressed = 1400;
+
+const encodings = ["br", "gzip", "deflate"] as const;
+
+const compressors: Readonly<Record<(typeof encodings)[number], (body: Uint8Array) => Promise<Uint8Array>>> = {
+  // Brotli's default level takes 30 times as long as this one for a tenth less.
+  br: (body) => promisify(brotliCompress)(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }),
+  gzip: (body) => promisify(gzip)(body),
+  deflate: (body) => promisify(deflate)(body),
+};
+
+function isText(contentType: string): boolean {
+  return /^(text\/|application\/(json|problem\+json|xml|javascript)|[^;]+\+(json|xml))/.test(contentType);
+}
+
+/** A backend may make 200 another status that means success, or 304, by metadata. */
+function statusOf(answer: Answer & { kind: "unary" }): number {
+  const code = answer.header.get(httpCodeHeader) ?? answer.trailer.get(httpCodeHeader) ?? "";
+  return /^(20[0-8]|226|304)$/.test(code) ? Number(code) : 200;
+}
+
+/** The value of one field, of whatever kind: an array, an object, a bare scalar; null for what is absent. */
+function fieldJson(message: ReflectMessage, field: DescField, types: Registry): JsonValue {
+  const { desc } = message;
+  if (!message.isSet(field)) {
+    const defaults = toJson(desc, create(desc), { registry: types, alwaysEmitImplicit: true }) as Record<string, JsonValue>;
+    return defaults[field.jsonName] ?? null;
+  }
+  // A message of nothing but that field, so that the rest is not written for nothing.
+  const only = reflect(desc, create(desc), false);
+  only.set(field, message.get(field));
+  const json = toJson(desc, only.message, { registry: types }) as Record<string, JsonValue>;
+  return json[field.jsonName] ?? null;
+}
+
+function finished(response: ServerResponse, body: Uint8Array | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    response.once("close", resolve);
+    response.end(body, () => resolve());
+  });
+}
+
+function one(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(",") : value;
+}

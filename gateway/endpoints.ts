@@ -1,0 +1,76 @@
+/** The gateway's own endpoints, beside those of the contracts. A contract that maps the same path takes its place. */
+import { Code } from "@connectrpc/connect";
+import type { MeshClient } from "#mesh/client/client.ts";
+import { notFound, permissionDenied, unauthenticated } from "#mesh/errors.ts";
+import type { Identity } from "./authenticate.ts";
+import type { MeshView } from "./health.ts";
+import { parsePathTemplate, shapeOf } from "./path-template.ts";
+import type { RouteEntry } from "./router.ts";
+import { httpError } from "./status.ts";
+
+/** One endpoint of the gateway itself. */
+export interface Endpoint {
+  /** Who may call it: anybody, or one of the gateway's own API keys and administrators. */
+  readonly access: "public" | "operator";
+  /** Answers with a status and a JSON value. */
+  answer(values: readonly string[]): { readonly status: number; readonly json: unknown };
+}
+
+/** What the endpoints tell of and act on. */
+export interface EndpointParts {
+  readonly mesh: Pick<MeshClient, "resetBreaker">;
+  readonly view: MeshView;
+  readonly draining: () => boolean;
+}
+
+/**
+ * The endpoints:
+ *
+ *     GET  /health                          public; 503 only when the gateway itself ends
+ *     GET  /registry                        public; every service with its instances and tags
+ *     POST /circuit-breaker/reset/{service} operators; 404 for a service that has no breaker
+ */
+export function ownEndpoints({ mesh, view, draining }: EndpointParts): RouteEntry<Endpoint>[] {
+  return [
+    entry("GET", "/health", "public", () => {
+      const report = view.health(draining());
+      return { status: report.status === "DOWN" ? 503 : 200, json: report };
+    }),
+    entry("GET", "/registry", "public", () => ({ status: 200, json: { services: view.services() } })),
+    entry("POST", "/circuit-breaker/reset/{service}", "operator", ([service = ""]) => {
+      if (!mesh.resetBreaker(service)) throw notFound("the circuit breaker of", service);
+      return { status: 200, json: { service, state: "CLOSED" } };
+    }),
+  ];
+}
+
+/** The rows of `own` whose place no row of `contracts` takes. */
+export function besides<A, B>(own: readonly RouteEntry<A>[], contracts: readonly RouteEntry<B>[]): RouteEntry<A>[] {
+  const taken = new Set(contracts.map(({ httpMethod, template }) => `${httpMethod} ${shapeOf(template)}`));
+  return own.filter(({ httpMethod, template }) => {
+    return !taken.has(`${httpMethod} ${shapeOf(template)}`) && !taken.has(`* ${shapeOf(template)}`);
+  });
+}
+
+/** @throws UNAUTHENTICATED or PERMISSION_DENIED for anybody but an administrator or one of the gateway's own keys. */
+export function checkOperator({ principal, own }: Identity): void {
+  if (own) return;
+  if (principal === undefined)
+    throw unauthenticated("SIGN_IN_REQUIRED", "sign in as an administrator, or send an API key of the gateway");
+  if (!principal.roles.includes("admin")) throw permissionDenied("ROLE_REQUIRED", 'this endpoint needs the role "admin"');
+}
+
+/** @throws an error of status 400 when there is a body: none of these endpoints reads one. */
+export function refuseBody(contentLength: string | undefined, transferEncoding: string | undefined): void {
+  if (transferEncoding === undefined && Number(contentLength ?? 0) === 0) return;
+  throw httpError(400, Code.InvalidArgument, "body: expected none", { connection: "close" });
+}
+
+function entry(
+  httpMethod: string,
+  template: string,
+  access: Endpoint["access"],
+  answer: Endpoint["answer"],
+): RouteEntry<Endpoint> {
+  return { httpMethod, template: parsePathTemplate(template), target: { access, answer }, owner: "the gateway" };
+}

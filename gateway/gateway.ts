@@ -1,0 +1,285 @@
+/**
+ * The gateway: REST in, gRPC out. `startGateway` compiles the table and listens; `serve` below is a request's walk, a step a
+ * line, each in the file of its name.
+ */
+import type { Registry as TypeRegistry } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { AccessLevel } from "#gen/heddle/v1/access_pb.ts";
+import type { MeshClient } from "#mesh/client/client.ts";
+import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
+import { notFound } from "#mesh/errors.ts";
+import { checkAccess } from "#mesh/identity/access.ts";
+import type { TokenVerifier } from "#mesh/identity/tokens.ts";
+import type { Registry } from "#mesh/registry/registry.ts";
+import type { Logger } from "#mesh/telemetry/log.ts";
+import type { Metrics } from "#mesh/telemetry/metrics.ts";
+import type { Tracing } from "#mesh/telemetry/trace.ts";
+import { createAccessLog } from "./access-log.ts";
+import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
+import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
+import { mediaTypeOf, readBody } from "./body.ts";
+import { ContractError, type Contracts } from "./contracts.ts";
+import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
+import { decode } from "./decode.ts";
+import { encode, writeAnswer } from "./encode.ts";
+import { besides, checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
+import type { Exchange } from "./exchange.ts";
+import { beginCall, type ForwardOptions } from "./forward.ts";
+import { watchMesh } from "./health.ts";
+import { checkHead, listen } from "./listener.ts";
+import { preferredType } from "./negotiate.ts";
+import { compileRouter, RouteConflict, type RouteEntry, type Router } from "./router.ts";
+import { type Route, type RouteOptions, routesOf } from "./routes.ts";
+import { answerError, detailTypes, httpError } from "./status.ts";
+import { encodeStream, type StreamTimings } from "./stream.ts";
+
+/** What the gateway runs on. */
+export interface GatewayOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly contracts: Contracts;
+  readonly mesh: MeshClient;
+  /** Undefined: no registry, so `/health` and `/registry` know no services. */
+  readonly registry?: Registry;
+  readonly serviceConfigs: ServiceConfigSource;
+  /** Verifies access tokens. Undefined: Authorization goes to the backend, which judges it. */
+  readonly verifier?: TokenVerifier;
+  /** Exchanges an API key for an access token. */
+  readonly exchangeApiKey?: (key: string) => Promise<string>;
+  /** The gateway's own keys: `key`, `name:key` or `name:key:role|scope|...`. */
+  readonly staticApiKeys?: readonly string[];
+  /** True: methods without an access rule are open. Default: they are refused to everybody. */
+  readonly openByDefault?: boolean;
+  readonly cors?: CorsOptions;
+  /** Default 2,000 requests per second and 4,000 at once, for each client and contract. */
+  readonly rateLimit?: RateLimit;
+  /** Requests at work at once; above it 503. Default 10,000. */
+  readonly maxConcurrent?: number;
+  /** How many proxies stand in front and add to X-Forwarded-For. Default 0: the header is not believed. */
+  readonly trustedHops?: number;
+  /** Bytes of a request's body. Default 4 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Milliseconds for a body to arrive. Default 30,000. */
+  readonly bodyTimeoutMs?: number;
+  /** True: names that the contract does not know are skipped instead of refused. Default false. */
+  readonly lenient?: boolean;
+  readonly templates?: RouteOptions;
+  readonly streams?: StreamTimings;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+  readonly clock?: () => number;
+}
+
+/** A gateway that listens. */
+export interface Gateway {
+  readonly port: number;
+  /** `http://host:port` */
+  readonly address: string;
+  /** Takes no new connections, finishes what is in flight for at most `ms` milliseconds, closes. */
+  drain(ms: number): Promise<void>;
+}
+
+/** Where a row of the table leads. */
+type Target = { readonly kind: "rpc"; readonly route: Route } | { readonly kind: "own"; readonly endpoint: Endpoint };
+
+/** All that the steps need, made once. */
+interface Parts {
+  readonly options: GatewayOptions;
+  readonly router: Router<Target>;
+  readonly authenticator: Authenticator;
+  readonly admission: Admission;
+  readonly forward: ForwardOptions;
+  /** The types of Any and of error details. */
+  readonly types: TypeRegistry;
+  readonly clock: () => number;
+}
+
+/**
+ * Compiles the contracts' table and listens. No backend is waited for: calls to one that is away answer 503.
+ *
+ * @throws ContractError naming every rule that cannot be served, or the error of the socket (EADDRINUSE).
+ */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { mesh, contracts, clock = Date.now } = options;
+  let draining = false;
+  const routes = routesOf(contracts, options.templates);
+  const names = [...new Set(routes.map(({ target }) => target.method.parent.typeName))];
+  const view = watchMesh({ registry: options.registry, contracts: names, breakers: () => mesh.breakers() });
+  try {
+    const own = besides(ownEndpoints({ mesh, view, draining: () => draining }), routes);
+    const parts: Parts = {
+      options,
+      router: compile([...routes.map(rpcTarget), ...own.map(ownTarget)]),
+      authenticator: createAuthenticator(options),
+      admission: createAdmission(options.rateLimit, options.maxConcurrent),
+      forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
+      types: detailTypes(contracts.types),
+      clock,
+    };
+    const listener = await listen({
+      host: options.host,
+      port: options.port,
+      trustedHops: options.trustedHops ?? 0,
+      tracer: options.tracing.tracer,
+      clock,
+      accessLog: createAccessLog(options.log, options.metrics.meter),
+      handle: (exchange) => handle(parts, exchange),
+    });
+    return {
+      port: listener.port,
+      address: listener.address,
+      async drain(ms) {
+        draining = true;
+        await listener.drain(ms);
+        view[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    view[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function handle(parts: Parts, exchange: Exchange): Promise<void> {
+  try {
+    await serve(parts, exchange);
+  } catch (error) {
+    exchange.error = error;
+    const { response, request } = exchange;
+    if (response.headersSent || response.destroyed) {
+      // Nobody reads it any more; the log should not say 200.
+      if (!response.headersSent) response.statusCode = 499;
+      response.destroy();
+      return;
+    }
+    const type = preferredType(request.headers.accept, ["application/json", "application/problem+json"]);
+    const answer = answerError(error, { types: parts.types, problem: type === "application/problem+json" });
+    await writeAnswer(exchange, answer.status, { ...exchange.headers, ...answer.headers }, answer.body);
+  }
+}
+
+/** A request's walk. */
+async function serve(parts: Parts, exchange: Exchange): Promise<void> {
+  const { options, admission, authenticator, types, clock } = parts;
+  const { request } = exchange;
+  Object.assign(exchange.headers, corsHeaders(options.cors, request.headers));
+  checkHead(request);
+  using _place = disposable(admission.enter());
+
+  const found = await routed(parts, exchange);
+  if (found === undefined) return;
+  exchange.route = found.entry.template.text;
+  const target = found.entry.target;
+  if (target.kind === "own") {
+    await serveOwn(parts, exchange, target.endpoint, found.values);
+    return;
+  }
+  const { route } = target;
+  exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
+
+  const config = options.serviceConfigs.methodConfig(route.method.parent.typeName, route.method.name);
+  using call = beginCall(exchange, route.method, config, parts.forward);
+  try {
+    const open = options.openByDefault === true && route.access === undefined;
+    const who = await identified(parts, exchange, () => call.run(() => identify(authenticator, exchange, route, open)));
+    if (!open) checkAccess(route.access, { principal: who.principal, caller: undefined });
+    Object.assign(exchange.headers, admission.rate(clientKey(exchange, who), route.method.parent.typeName, clock()));
+
+    const mediaType = mediaTypeOf(route, request);
+    const body = await readBody(request, {
+      maxBytes: options.maxBodyBytes ?? 4 * 2 ** 20,
+      timeoutMs: options.bodyTimeoutMs ?? 30_000,
+    });
+    const contentType = request.headers["content-type"] ?? "";
+    const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
+    const message = decode(route, sent, { types: options.contracts.types, lenient: options.lenient === true });
+    const answer = await call.forward(message, who.own ? undefined : who.principal);
+    if (answer.kind === "unary") await encode(exchange, route, answer, types);
+    else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);
+  } catch (error) {
+    throw call.explain(error);
+  }
+}
+
+/** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
+async function routed({ router, options }: Parts, exchange: Exchange) {
+  const { httpMethod, path, request } = exchange;
+  if (httpMethod === "OPTIONS" && path === "*") {
+    await writeAnswer(exchange, 204, exchange.headers, "");
+    return undefined;
+  }
+  const found = router.match(httpMethod, path);
+  switch (found.kind) {
+    case "found":
+      return found;
+    case "malformed":
+      throw httpError(400, Code.InvalidArgument, found.reason);
+    case "not-found":
+      throw notFound("the path", path.slice(0, 200));
+    case "other-methods": {
+      const allow = found.allow.join(", ");
+      if (httpMethod !== "OPTIONS") {
+        throw httpError(405, Code.Unimplemented, `${httpMethod} is not among the methods of this path: ${allow}`, { allow });
+      }
+      const preflight = preflightHeaders(options.cors, request.headers, found.allow);
+      await writeAnswer(exchange, 204, { ...exchange.headers, allow, ...preflight }, "");
+      return undefined;
+    }
+  }
+}
+
+async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, values: readonly string[]): Promise<void> {
+  const { headers } = exchange.request;
+  if (endpoint.access === "operator") {
+    const who = await identified(parts, exchange, () => parts.authenticator.identify(headers, parts.clock()));
+    checkOperator(who);
+  }
+  refuseBody(headers["content-length"], headers["transfer-encoding"]);
+  const { status, json } = endpoint.answer(values);
+  await writeAnswer(exchange, status, { ...exchange.headers, "content-type": "application/json" }, JSON.stringify(json));
+}
+
+/** On a public method bad credentials are as good as none: signing in again must work with an old token in hand. */
+async function identify(authenticator: Authenticator, exchange: Exchange, { access }: Route, open: boolean): Promise<Identity> {
+  const identity = authenticator.identify(exchange.request.headers, exchange.receivedAt);
+  const isPublic = open || access?.level === AccessLevel.PUBLIC;
+  return isPublic ? identity.catch(() => ({ principal: undefined, own: false })) : identity;
+}
+
+/** Notes who it is; refusals count against the rate of their address, so that keys and tokens cannot be tried at speed. */
+async function identified(parts: Parts, exchange: Exchange, find: () => Promise<Identity>): Promise<Identity> {
+  try {
+    const who = await find();
+    exchange.principal = who.principal?.id ?? "";
+    return who;
+  } catch (error) {
+    parts.admission.rate(exchange.client.address, "refused", parts.clock());
+    throw error;
+  }
+}
+
+function clientKey(exchange: Exchange, { principal }: Identity): string {
+  return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
+}
+
+function compile(entries: readonly RouteEntry<Target>[]): Router<Target> {
+  try {
+    return compileRouter(entries);
+  } catch (error) {
+    throw error instanceof RouteConflict ? new ContractError(error.mistakes) : error;
+  }
+}
+
+function rpcTarget(entry: RouteEntry<Route>): RouteEntry<Target> {
+  return { ...entry, target: { kind: "rpc", route: entry.target } };
+}
+
+function ownTarget(entry: RouteEntry<Endpoint>): RouteEntry<Target> {
+  return { ...entry, target: { kind: "own", endpoint: entry.target } };
+}
+
+function disposable(undo: () => void): Disposable {
+  return { [Symbol.dispose]: undo };
+}

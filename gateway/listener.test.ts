@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { startTestGateway, type TestGateway, until } from "./fixtures/harness.ts";
+
+describe("gateway/listener", () => {
+  let gateway: TestGateway;
+  before(async () => {
+    gateway = await startTestGateway();
+  });
+  after(async () => {
+    await gateway[Symbol.asyncDispose]();
+  });
+
+  it("answers 431, 400 and 417 to heads that are none", async () => {
+    const heads: [head: string, expected: RegExp][] = [
+      [
+        "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{",
+        /^HTTP\/1\.1 (408|400)/,
+      ],
+      ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands"/s],
+      ["GET / HTTP/1.1\r\nhost: a\r\nexpect: x\r\n\r\n", /^HTTP\/1\.1 417 .*"code":3/s],
+      [`GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, /^HTTP\/1\.1 431 .*"code":3/s],
+      [`GET /${"y".repeat(20_000)} HTTP/1.1\r\nhost: a\r\n\r\n`, /^HTTP\/1\.1 431 .*"code":3/s],
+      [
+        "GET / HTTP/1.1\r\nhost: a\r\nbad header\r\n\r\n",
+        /^HTTP\/1\.1 400 .*"message":"expected an HTTP\/1.1 request: Invalid header token"/s,
+      ],
+      ["\x00\x01\x02\r\n\r\n", /^HTTP\/1\.1 400 .*"code":3/s],
+    ];
+    for (const [head, expected] of heads) assert.match(await gateway.raw(head), expected);
+  });
+});
+
+describe("gateway/listener: draining", () => {
+  it("finishes what is in flight and takes nothing new", async () => {
+    const gateway = await startTestGateway();
+    const slow = gateway.send("GET /v1/count/5?bool=true");
+    await until(() => gateway.received.length === 1);
+    const drained = gateway.drain(5000);
+    const reply = await slow;
+    assert.equal(reply.text.trim().split("\n").length, 5);
+    await drained;
+    await assert.rejects(gateway.send("GET /v1/echo"));
+  });
+
+  it("ends in time with a stream that does not", async () => {
+    const gateway = await startTestGateway();
+    const endless = gateway.send("GET /v1/count/1000000?bool=true").catch(() => "broken");
+    await until(() => gateway.received.length === 1);
+    await gateway.drain(50);
+    assert.equal(await endless, "broken");
+  });
+});

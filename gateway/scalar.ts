@@ -1,0 +1,137 @@
+/** Scalars from JSON (ProtoJSON's rules) and from the text of paths and queries. Undefined means: it is not one. */
+import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
+import { type Json, NumberText } from "./json.ts";
+
+/** A scalar as messages hold it: 64-bit integers are bigint. */
+export type Scalar = string | boolean | number | bigint | Uint8Array;
+
+/** Reads a JSON value as a scalar of the type; undefined when it is none. */
+export function readScalar(type: ScalarType, json: Json): Scalar | undefined {
+  switch (type) {
+    case ScalarType.STRING:
+      return typeof json === "string" ? json : undefined;
+    case ScalarType.BOOL:
+      return typeof json === "boolean" ? json : undefined;
+    case ScalarType.BYTES:
+      return typeof json === "string" ? readBase64(json) : undefined;
+    case ScalarType.DOUBLE:
+    case ScalarType.FLOAT:
+      return readFloat(type, json);
+    default:
+      return readInteger(type, json);
+  }
+}
+
+/** Reads the text of a path or query as a scalar of the type: as JSON, but integers are decimal digits and nothing else. */
+export function readScalarText(type: ScalarType, text: string): Scalar | undefined {
+  if (type === ScalarType.BOOL) return text === "true" ? true : text === "false" ? false : undefined;
+  const integer = type in integerRanges;
+  return integer && !/^-?[0-9]+$/.test(text) ? undefined : readScalar(type, text);
+}
+
+/** Reads an enum value by its name or, from JSON numbers, by its number. An open enum keeps a number that it does not name. */
+export function readEnum(type: DescEnum, json: Json): number | undefined {
+  if (typeof json === "string") return type.values.find(({ name, jsonName }) => name === json || jsonName === json)?.number;
+  const number = typeof json === "number" || json instanceof NumberText ? readInteger(ScalarType.INT32, json) : undefined;
+  if (typeof number !== "number") return undefined;
+  return type.open || type.values.some((value) => value.number === number) ? number : undefined;
+}
+
+/** Reads the text of a path or query as an enum value, by name or number. */
+export function readEnumText(type: DescEnum, text: string): number | undefined {
+  const byName = readEnum(type, text);
+  return byName === undefined && /^-?[0-9]{1,10}$/.test(text) ? readEnum(type, Number(text)) : byName;
+}
+
+/** What a value of the type looks like, for messages: "a 32-bit integer". */
+export function expectedScalar(type: ScalarType): string {
+  return type in integerRanges ? (integerRanges[type]?.name ?? "") : (names[type] ?? "a scalar");
+}
+
+/** What a value of the enum looks like, for messages. */
+export function expectedEnum(type: DescEnum): string {
+  const values = type.values.slice(0, 10).map(({ jsonName }) => jsonName);
+  return `one of ${values.join(", ")}${type.values.length > 10 ? ", ..." : ""}`;
+}
+
+const names: Readonly<Partial<Record<ScalarType, string>>> = {
+  [ScalarType.STRING]: "string",
+  [ScalarType.BOOL]: "true or false",
+  [ScalarType.BYTES]: "base64",
+  [ScalarType.DOUBLE]: "a number, NaN, Infinity or -Infinity",
+  [ScalarType.FLOAT]: "a 32-bit number, NaN, Infinity or -Infinity",
+};
+
+interface IntegerRange {
+  readonly name: string;
+  readonly min: bigint;
+  readonly max: bigint;
+  readonly long: boolean;
+}
+
+const int32: IntegerRange = { name: "a 32-bit integer", min: -(2n ** 31n), max: 2n ** 31n - 1n, long: false };
+const uint32: IntegerRange = { name: "an unsigned 32-bit integer", min: 0n, max: 2n ** 32n - 1n, long: false };
+const int64: IntegerRange = { name: "a 64-bit integer", min: -(2n ** 63n), max: 2n ** 63n - 1n, long: true };
+const uint64: IntegerRange = { name: "an unsigned 64-bit integer", min: 0n, max: 2n ** 64n - 1n, long: true };
+
+const integerRanges: Readonly<Partial<Record<ScalarType, IntegerRange>>> = {
+  [ScalarType.INT32]: int32,
+  [ScalarType.SINT32]: int32,
+  [ScalarType.SFIXED32]: int32,
+  [ScalarType.UINT32]: uint32,
+  [ScalarType.FIXED32]: uint32,
+  [ScalarType.INT64]: int64,
+  [ScalarType.SINT64]: int64,
+  [ScalarType.SFIXED64]: int64,
+  [ScalarType.UINT64]: uint64,
+  [ScalarType.FIXED64]: uint64,
+};
+
+function readInteger(type: ScalarType, json: Json): number | bigint | undefined {
+  const range = integerRanges[type];
+  if (range === undefined) return undefined;
+  const value = integerOf(json);
+  if (value === undefined || value < range.min || value > range.max) return undefined;
+  return range.long ? value : Number(value);
+}
+
+/** The exact integer of a JSON number or of a string that holds one; 1.0 and 1e2 are integers too (ProtoJSON). */
+function integerOf(json: Json): bigint | undefined {
+  if (typeof json === "number") return Number.isSafeInteger(json) ? BigInt(json) : integerOf(new NumberText(String(json)));
+  const text = json instanceof NumberText ? json.text : json;
+  if (typeof text !== "string") return undefined;
+  const parts = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?$/.exec(text);
+  if (parts === null || text.length > 100) return undefined;
+  const [, sign = "", whole = "", fraction = "", exponent = "0"] = parts;
+  const digits = (whole + fraction).replace(/^0+(?=.)/, "");
+  const zeros = Number(exponent) - fraction.length;
+  if (digits === "0" || /^0+$/.test(digits)) return 0n;
+  if (zeros > 30) return undefined;
+  if (zeros >= 0) return BigInt(`${sign}${digits}${"0".repeat(zeros)}`);
+  // What follows the decimal point must be nothing but zeros.
+  const kept = digits.slice(0, zeros);
+  return kept !== "" && /^0*$/.test(digits.slice(zeros)) ? BigInt(sign + kept) : undefined;
+}
+
+function readFloat(type: ScalarType, json: Json): number | undefined {
+  if (json === "NaN") return Number.NaN;
+  if (json === "Infinity") return Number.POSITIVE_INFINITY;
+  if (json === "-Infinity") return Number.NEGATIVE_INFINITY;
+  const text = json instanceof NumberText ? json.text : json;
+  if (typeof text === "string" && !/^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)) return undefined;
+  if (typeof text !== "string" && typeof text !== "number") return undefined;
+  const value = Number(text);
+  const max = type === ScalarType.FLOAT ? largestFloat : Number.MAX_VALUE;
+  return Math.abs(value) <= max ? value : undefined;
+}
+
+/** The largest finite IEEE 754 single. */
+const largestFloat = 3.4028234663852886e38;
+
+/** Either alphabet of RFC 4648, with or without padding. */
+function readBase64(text: string): Uint8Array | undefined {
+  const data = text.replace(/={1,2}$/, "");
+  if (!/^[A-Za-z0-9+/_-]*$/.test(data) || data.length % 4 === 1) return undefined;
+  if (text.length !== data.length && text.length % 4 !== 0) return undefined;
+  return new Uint8Array(Buffer.from(data, "base64"));
+}

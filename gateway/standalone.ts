@@ -1,0 +1,109 @@
+/** The gateway over any image and any backend, with no Consul, no auth and no configuration. */
+import { randomBytes } from "node:crypto";
+import { createMeshClient } from "#mesh/client/client.ts";
+import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
+import { callerToken } from "#mesh/identity/caller.ts";
+import { defaultServiceConfig, methodConfigOf } from "#mesh/policy/service-config.ts";
+import type { Instance, Registry, Watch } from "#mesh/registry/registry.ts";
+import { createLogger } from "#mesh/telemetry/log.ts";
+import { createMetrics } from "#mesh/telemetry/metrics.ts";
+import { createTracing } from "#mesh/telemetry/trace.ts";
+import { ContractError, loadContracts } from "./contracts.ts";
+import { type Gateway, startGateway } from "./gateway.ts";
+
+/** What a standalone gateway serves. */
+export interface StandaloneOptions {
+  /** A buf image or FileDescriptorSet. */
+  readonly image: Uint8Array;
+  /** The addresses (`host:port`) of each contract by its full name, `pkg.Service`. */
+  readonly upstreams: ReadonlyMap<string, readonly string[]>;
+  readonly port: number;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default info. */
+  readonly logLevel?: string;
+  /** Default: contracts' names that they do not know are refused. */
+  readonly lenient?: boolean;
+}
+
+/**
+ * Runs `heddle gateway --contracts FILE.binpb --upstream pkg.Service=host:port --port N`.
+ *
+ * Nobody is authenticated here: methods without a heddle.v1.access rule are open to everybody, and Authorization is passed on
+ * for the backend to judge. Methods with a rule other than public are refused, since nobody can be known.
+ *
+ * @throws ContractError for a bad image, bad rules, or an upstream of a contract that is not in the image; the error of the
+ *   socket.
+ */
+export async function runStandaloneGateway(options: StandaloneOptions): Promise<Gateway> {
+  const undo = new AsyncDisposableStack();
+  try {
+    const contracts = loadContracts(options.image);
+    const unknown = [...options.upstreams.keys()].filter((name) => contracts.types.getService(name) === undefined);
+    if (unknown.length > 0) throw new ContractError(unknown.map((name) => `--upstream ${name}: no such service in the image`));
+    const instance = `gateway-${randomBytes(4).toString("hex")}`;
+    const log = createLogger({ service: "gateway", instance, level: options.logLevel ?? "info" });
+    const metrics = undo.use(createMetrics({ service: "gateway", instance, version: "standalone" }));
+    const tracing = undo.use(createTracing({ service: "gateway", instance, endpoint: undefined }));
+    const mesh = undo.use(
+      createMeshClient({
+        service: "gateway",
+        registry: noRegistry,
+        serviceConfigs,
+        // Signed with a secret that nobody else has: foreign backends do not look at it.
+        caller: callerToken("gateway", randomBytes(32).toString("hex")),
+        log,
+        meter: metrics.meter,
+        tracer: tracing.tracer,
+        upstreams: options.upstreams,
+      }),
+    );
+    const gateway = await startGateway({
+      host: options.host ?? "127.0.0.1",
+      port: options.port,
+      contracts,
+      mesh,
+      serviceConfigs,
+      openByDefault: true,
+      lenient: options.lenient === true,
+      log,
+      metrics,
+      tracing,
+    });
+    return {
+      port: gateway.port,
+      address: gateway.address,
+      async drain(ms) {
+        await gateway.drain(ms);
+        await undo.disposeAsync();
+      },
+    };
+  } catch (error) {
+    await undo.disposeAsync();
+    throw error;
+  }
+}
+
+/** Every method has the defaults. */
+const serviceConfigs: ServiceConfigSource = {
+  methodConfig: (contract, method) => methodConfigOf(defaultServiceConfig, contract, method),
+  serviceConfig: () => defaultServiceConfig,
+};
+
+const noWatch: Watch = { ageMs: () => Number.POSITIVE_INFINITY, first: Promise.resolve(), [Symbol.dispose]() {} };
+
+/** A registry that knows nothing: every address comes from the command line. */
+const noRegistry: Registry = {
+  register: () => Promise.reject(new Error("a standalone gateway has no registry")),
+  watchService(_service: string, listener: (instances: readonly Instance[]) => void) {
+    listener([]);
+    return noWatch;
+  },
+  watchCatalog: () => noWatch,
+  watchKey: () => noWatch,
+  getKey: async () => undefined,
+  setKey: async () => {},
+  deleteKey: async () => {},
+  status: () => ({ address: "", connected: false, ageMs: Number.POSITIVE_INFINITY }),
+  async [Symbol.asyncDispose]() {},
+};

@@ -1,0 +1,176 @@
+/**
+ * Step 6 for server streams. The format is the client's choice by Accept: NDJSON (also for any type), server-sent events, or
+ * one JSON array; messages of google.api.HttpBody go out as the bytes that they hold.
+ *
+ * The backend is read no faster than the client reads, and a stream that fails never ends as if it had not: NDJSON ends in a
+ * line with an `error`, events in an `error` event, an array or bytes in a broken connection.
+ */
+import type { ServerResponse } from "node:http";
+import type { Message, Registry } from "@bufbuild/protobuf";
+import { from } from "#mesh/errors.ts";
+import { encodeJson } from "./encode.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Answer, Call } from "./forward.ts";
+import { bytesOf, isHttpBody } from "./http-body.ts";
+import { responseHeaders } from "./metadata.ts";
+import { preferredType } from "./negotiate.ts";
+import type { Route } from "./routes.ts";
+import { statusJson } from "./status.ts";
+
+/** Timings of streams, in milliseconds. */
+export interface StreamTimings {
+  /**
+   * How long a first message or a failure is waited for before the head goes out. A failure within it gets its HTTP status;
+   * a stream that is silent for longer shows the client that it is open. Default 500.
+   */
+  readonly headMs?: number;
+  /** Between comments on a silent event stream, which keep proxies from closing it. Default 15,000. */
+  readonly heartbeatMs?: number;
+}
+
+/**
+ * Writes a stream to its end. A failure after the head was sent is written into the stream and returned, for the log.
+ *
+ * @throws what ended the stream before its head was sent.
+ */
+export async function encodeStream(
+  exchange: Exchange,
+  route: Route,
+  answer: Answer & { kind: "stream" },
+  call: Call,
+  types: Registry,
+  timings: StreamTimings = {},
+): Promise<unknown> {
+  const { response, request } = exchange;
+  const messages = answer.messages[Symbol.asyncIterator]();
+  const pending = messages.next();
+  await settledWithin(pending, timings.headMs ?? 500);
+  const format = await formatOf(route, pending, request.headers.accept);
+  if (response.destroyed) return call.signal.reason;
+  response.writeHead(200, { ...exchange.headers, ...responseHeaders(answer.header), ...format.headers });
+  if (request.method === "HEAD") {
+    response.end();
+    return undefined;
+  }
+  response.flushHeaders();
+  const heartbeat = format.heartbeat === "" ? undefined : setInterval(beat, timings.heartbeatMs ?? 15_000);
+  function beat(): void {
+    if (!response.writableNeedDrain) response.write(format.heartbeat);
+  }
+  try {
+    const write = (message: Message, index: number) => format.item(encodeItem(format, route, message, types), index);
+    const count = await pump(response, messages, pending, write);
+    response.end(format.end(count));
+    return undefined;
+  } catch (thrown) {
+    const error = call.explain(thrown);
+    const last = format.failure(JSON.stringify({ error: statusJson(from(error), types) }));
+    if (last === undefined) response.destroy();
+    else response.end(last);
+    return error;
+  } finally {
+    clearInterval(heartbeat);
+    await messages.return?.();
+  }
+}
+
+/** How messages stand in the body. */
+interface Format {
+  readonly headers: Readonly<Record<string, string>>;
+  /** The bytes of a message, from its JSON text or, for HttpBody, from its data. */
+  item(data: string | Uint8Array, index: number): string | Uint8Array;
+  readonly raw: boolean;
+  /** What a whole stream of so many messages ends with. */
+  end(count: number): string;
+  /** What a failed stream ends with; undefined: nothing can say it, so the connection breaks. */
+  failure(error: string): string | undefined;
+  readonly heartbeat: string;
+}
+
+/** No proxy may hold a stream back or keep it. */
+const live = { "cache-control": "no-cache", "x-accel-buffering": "no" };
+
+const formats = {
+  "application/x-ndjson": {
+    headers: { ...live, "content-type": "application/x-ndjson" },
+    item: (data) => `${data}\n`,
+    raw: false,
+    end: () => "",
+    failure: (error) => `${error}\n`,
+    heartbeat: "",
+  },
+  "text/event-stream": {
+    headers: { ...live, "content-type": "text/event-stream" },
+    item: (data, index) => `id: ${index + 1}\ndata: ${data}\n\n`,
+    raw: false,
+    end: () => "",
+    failure: (error) => `event: error\ndata: ${error}\n\n`,
+    heartbeat: ": heartbeat\n\n",
+  },
+  "application/json": {
+    headers: { ...live, "content-type": "application/json" },
+    item: (data, index) => `${index === 0 ? "[" : ",\n"}${data}`,
+    raw: false,
+    end: (count) => (count === 0 ? "[]" : "]"),
+    failure: () => undefined,
+    heartbeat: "",
+  },
+} satisfies Record<string, Format>;
+
+const offers = ["application/x-ndjson", "text/event-stream", "application/json"] as const;
+
+async function formatOf(route: Route, pending: Promise<IteratorResult<Message>>, accept: string | undefined): Promise<Format> {
+  const type = route.responseField === undefined ? route.method.output : route.responseField.message;
+  if (!isHttpBody(type)) return formats[preferredType(accept, offers) ?? "application/x-ndjson"];
+  const first = await pending;
+  const contentType = first.done === true ? "application/octet-stream" : bytesOf(first.value)?.contentType;
+  return {
+    headers: { ...live, "content-type": contentType ?? "application/octet-stream" },
+    item: (data) => data,
+    raw: true,
+    end: () => "",
+    failure: () => undefined,
+    heartbeat: "",
+  };
+}
+
+function encodeItem(format: Format, route: Route, message: Message, types: Registry): string | Uint8Array {
+  return format.raw ? (bytesOf(message)?.data ?? new Uint8Array()) : encodeJson(route, message, types);
+}
+
+async function pump(
+  response: ServerResponse,
+  messages: AsyncIterator<Message>,
+  first: Promise<IteratorResult<Message>>,
+  item: (message: Message, index: number) => string | Uint8Array,
+): Promise<number> {
+  let next = await first;
+  let count = 0;
+  for (; next.done !== true; count++) {
+    const room = response.write(item(next.value, count));
+    if (!room && !response.destroyed) await drained(response);
+    next = await messages.next();
+  }
+  return count;
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      response.off("drain", go).off("close", go);
+      resolve();
+    };
+    response.on("drain", go).on("close", go);
+  });
+}
+
+/** Waits for the promise for at most `ms`; throws when it rejects within them. */
+async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  // Should it reject later, the pump sees it; until then it must not count as unhandled.
+  promise.catch(() => {});
+  await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
