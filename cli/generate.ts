@@ -6,26 +6,56 @@
  * @bufbuild/protovalidate embeds, and grpc/health/v1/health.proto, which its npm package keeps under another path.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { printProto } from "./print-proto.ts";
 
 const root = join(import.meta.dirname, "..");
 const bin = join(root, "node_modules/.bin");
+const gen = join(root, "gen");
 
 layOutModules();
-if (process.argv[2] !== "--modules-only") {
-  clean();
-  buf("generate");
-  buf("build", "proto", "-o", "gen/contracts.binpb");
+if (process.argv[2] !== "--modules-only") generate();
+
+/**
+ * Generates aside and moves what changed into gen/, so that a program which reads gen/ meanwhile finds every file. The
+ * accepted baseline is not generated and stays.
+ */
+function generate(): void {
+  mkdirSync(join(root, ".heddle"), { recursive: true });
+  const aside = mkdtempSync(join(root, ".heddle", "gen-"));
+  try {
+    buf("generate", "-o", aside);
+    buf("build", "proto", "-o", join(aside, "gen/contracts.binpb"));
+    const made = new Set(filesBelow(join(aside, "gen")));
+    for (const name of made) moveWhenChanged(join(aside, "gen", name), join(gen, name));
+    for (const name of filesBelow(gen)) if (!made.has(name) && name !== "baseline.binpb") rmSync(join(gen, name));
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
 }
 
-/** Empties gen/, so that nothing of a contract that is gone stays; the accepted baseline is not generated and stays. */
-function clean(): void {
-  const gen = join(root, "gen");
-  mkdirSync(gen, { recursive: true });
-  for (const name of readdirSync(gen)) if (name !== "baseline.binpb") rmSync(join(gen, name), { recursive: true });
+function filesBelow(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+}
+
+function moveWhenChanged(from: string, to: string): void {
+  if (existsSync(to) && readFileSync(from).equals(readFileSync(to))) return;
+  mkdirSync(dirname(to), { recursive: true });
+  renameSync(from, to);
 }
 
 /** Writes `.buf-modules/`, the contracts that npm packages carry in a form that buf cannot read in place. */

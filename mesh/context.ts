@@ -51,7 +51,7 @@ export interface CallContext {
   readonly client: { readonly address: string; readonly userAgent: string };
 }
 
-const storage = new AsyncLocalStorage<CallContext>();
+const storage = new AsyncLocalStorage<CallContext | undefined>();
 
 /** The context of the call that this code runs for, or undefined outside any call. */
 export function currentContext(): CallContext | undefined {
@@ -61,6 +61,14 @@ export function currentContext(): CallContext | undefined {
 /** Runs `work` with `context` as the current one, through all that it awaits. */
 export function runWithContext<T>(context: CallContext, work: () => T): T {
   return storage.run(context, work);
+}
+
+/**
+ * Runs `work` outside any call. For what outlives the call that happens to start it, such as connections, watches and background
+ * streams: in that call's context they would end at its deadline, and act in its principal's name.
+ */
+export function runWithoutContext<T>(work: () => T): T {
+  return storage.run(undefined, work);
 }
 
 /** Milliseconds left until the context's deadline at time `now`; Infinity when there is none, never below 0. */

@@ -1,0 +1,145 @@
+import { join } from "node:path";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { ConfigError } from "#mesh/config.ts";
+import { type CommandContext, commandContext } from "./command-context.ts";
+import { Failure } from "./failure.ts";
+
+/**
+ * Runs one `heddle` command line; settles with the exit code: 0, 1 when it failed, 2 when the command line makes no sense.
+ *
+ * Each command's code is loaded only when it runs: `up` stays in memory for as long as the platform.
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  const context = commandContext(join(import.meta.dirname, ".."));
+  // A reader that has seen enough (`heddle logs | head`) is no mistake.
+  context.out.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  let code = 0;
+  const program = commands(context, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return code;
+  } catch (error) {
+    return report(error, context);
+  }
+}
+
+function commands(context: CommandContext, ends: (code: number) => void): Command {
+  const program = new Command("heddle").description(
+    "Runs and asks a Heddle platform: services, their registry and their database.",
+  );
+  const run = async (work: Promise<number | undefined>) => ends((await work) ?? 0);
+
+  program
+    .command("up")
+    .description("start the registry, the database and the services, and keep them running")
+    .argument("[services...]", "only these and what they need; all when none is named")
+    .option("-d, --detach", "in the background; returns when all are ready")
+    .action(async (services: string[], options) => run((await import("./commands/up.ts")).up(context, services, options)));
+  program
+    .command("down")
+    .description("stop the platform, in the reverse order")
+    .action(async () => run((await import("./commands/down.ts")).down(context)));
+  program
+    .command("status")
+    .description("show every process: state, port, restarts, time up, memory")
+    .option("-w, --watch", "again every second, until Ctrl-C")
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/status.ts")).status(context, options)));
+  program
+    .command("logs")
+    .description("show the logs, of one service or of all in the order of time")
+    .argument("[service]", "a service, one of its instances (auth-2), postgres or consul")
+    .option("-f, --follow", "go on with what is written from now on")
+    .option("-n, --lines <n>", "so many lines from the end", wholeNumber(0, 1_000_000), 100)
+    .option("--json", "the lines as they were written")
+    .action(async (service, options) => run((await import("./commands/logs.ts")).logs(context, service, options)));
+  program
+    .command("restart")
+    .description("replace a service's instances one after another, without refusing a call")
+    .argument("<service>")
+    .action(async (service) => run((await import("./commands/restart.ts")).restart(context, service)));
+  program
+    .command("scale")
+    .description("bring a service to a number of instances")
+    .argument("<service>")
+    .argument("<n>", "the number, from 0 to 20", wholeNumber(0, 20))
+    .action(async (service, n) => run((await import("./commands/scale.ts")).scale(context, service, n)));
+  program
+    .command("call")
+    .description("call a method through the mesh; request and response are JSON, of a stream one line each")
+    .argument("<method>", "pkg.Service/Method")
+    .argument("[json]", "the request; `-` reads it from stdin, one line per message of a stream", "{}")
+    .option("--token <token>", "an access token: the call is made in its holder's name")
+    .option("--address <host:port>", "there, instead of asking the registry")
+    .option("-H, --header <name:value>", "send this header as well; may be repeated", collect, [])
+    .option("--deadline <ms>", "the most that the call may take, in milliseconds", wholeNumber(1, 86_400_000))
+    .action(async (method, json, options) => run((await import("./commands/call.ts")).call(context, method, json, options)));
+  program
+    .command("url")
+    .description("print where a service is: from the registry, else from <SERVICE>_SERVICE_URL")
+    .argument("<service>")
+    .action(async (service) => run((await import("./commands/url.ts")).url(context, service)));
+  program
+    .command("doctor")
+    .description("check what the platform needs on this machine, with a remedy for what is wrong")
+    .action(async () => run((await import("./commands/doctor.ts")).doctor(context)));
+  program
+    .command("gateway")
+    .description("serve any contracts as REST, from any gRPC servers, without a registry")
+    .requiredOption("--contracts <file>", "an image, as `buf build -o FILE.binpb` makes it")
+    .requiredOption("--upstream <contract=host:port>", "where a contract is served; may be repeated", collect)
+    .option("--port <n>", "the port to listen on; 0: any free one", wholeNumber(0, 65_535), 8080)
+    .action(async (options) => run((await import("./commands/gateway.ts")).gateway(context, options)));
+  program
+    .command("config")
+    .description("what the policies are")
+    .command("explain")
+    .description("print the policy that holds for a method, and where each value came from")
+    .argument("<method>", "pkg.Service/Method")
+    .action(async (method) => run((await import("./commands/config-explain.ts")).configExplain(context, method)));
+  program
+    .command("admin")
+    .description("make a registered user an administrator")
+    .argument("<email>")
+    .action(async (email) => run((await import("./commands/admin.ts")).admin(context, email)));
+
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((group) => group.commands)]) {
+    // A mistake is thrown, to be reported in one line; help is shown without one.
+    command
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
+      .showSuggestionAfterError(true)
+      .allowExcessArguments(false);
+  }
+  return program;
+}
+
+function report(error: unknown, { err }: CommandContext): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    const help = error.code === "commander.help";
+    const message = help ? "name a command" : error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ");
+    err.write(`heddle: ${message} (\`heddle --help\` lists the commands)\n`);
+    return 2;
+  }
+  if (error instanceof Failure || error instanceof ConfigError) {
+    err.write(`heddle: ${error.message}\n`);
+    return error instanceof Failure ? error.exitCode : 2;
+  }
+  err.write(`heddle: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return 1;
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d+$/.test(text) && number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+  };
+}
+
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
