@@ -50,7 +50,9 @@ describe("outages of what the platform stands on", () => {
     await agent.close();
     await pause(outageMs.registry);
     const metrics = await (await fetch(`http://127.0.0.1:${9080 + platform.offset}/metrics`)).text();
-    const age = Number(/^heddle_client_discovery_age_seconds\{[^}]*service="notification"[^}]*\} ([0-9.e+]+)/m.exec(metrics)?.[1]);
+    const age = Number(
+      /^heddle_client_discovery_age_seconds\{[^}]*service="notification"[^}]*\} ([0-9.e+]+)/m.exec(metrics)?.[1],
+    );
     assert.ok(age > outageMs.registry / 1000 - 5, `age ${age} in ${metrics.slice(0, 200)}`);
     agent = await startAgent({ host: "127.0.0.1", port: agent.port, dataDir: join(folder, "agent"), log });
     await until(
