@@ -26,9 +26,11 @@ import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
 import { watchMesh } from "./health.ts";
 import { checkHead, listen } from "./listener.ts";
+import { followContracts, type LivePlan } from "./live-plan.ts";
 import { preferredType } from "./negotiate.ts";
 import { compilePlan, type Plan } from "./plan.ts";
 import type { Route, RouteOptions } from "./routes.ts";
+import type { ContractSource } from "./sources/source.ts";
 import { answerError, httpError } from "./status.ts";
 import { encodeStream, type StreamTimings } from "./stream.ts";
 
@@ -37,7 +39,8 @@ export interface GatewayOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  readonly contracts: Contracts;
+  /** What to serve, fixed or from a source that changes it while the gateway runs. A source stays its owner's to dispose. */
+  readonly contracts: Contracts | ContractSource;
   readonly mesh: MeshClient;
   /** Undefined: no registry, so `/health` and `/registry` know no services. */
   readonly registry?: Registry;
@@ -80,7 +83,7 @@ export interface Gateway {
   drain(ms: number): Promise<void>;
 }
 
-/** All that the steps need, made once for each plan. A request takes its parts at its start and keeps them. */
+/** All that the steps need: made once, with the plan that holds when the request starts. */
 interface Parts {
   readonly options: GatewayOptions;
   readonly plan: Plan;
@@ -98,20 +101,24 @@ interface Parts {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { mesh, contracts, clock = Date.now } = options;
   let draining = false;
-  const contractNames = () => parts?.plan.names ?? [];
-  const view = watchMesh({ registry: options.registry, contracts: contractNames, breakers: () => mesh.breakers() });
-  let parts: Parts | undefined;
+  const view = watchMesh({
+    registry: options.registry,
+    contracts: () => live.current.names,
+    report: () => live.report(),
+    breakers: () => mesh.breakers(),
+  });
+  const own = ownEndpoints({ mesh, view, draining: () => draining });
+  const compile = (changed: Contracts) => compilePlan(changed, own, options.templates);
+  let live: LivePlan;
   try {
-    const own = ownEndpoints({ mesh, view, draining: () => draining });
-    const first: Parts = {
+    live = followContracts({ contracts, compile, log: options.log, clock });
+    const shared = {
       options,
-      plan: compilePlan(contracts, own, options.templates),
       authenticator: createAuthenticator(options),
       admission: createAdmission(options.rateLimit, options.maxConcurrent),
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
       clock,
     };
-    parts = first;
     const listener = await listen({
       host: options.host,
       port: options.port,
@@ -120,7 +127,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       clock,
       accessLog: createAccessLog(options.log, options.metrics.meter),
       // The only look at the current plan that a request takes.
-      handle: (exchange) => handle(parts ?? first, exchange),
+      handle: (exchange) => handle({ ...shared, plan: live.current }, exchange),
     });
     return {
       port: listener.port,
