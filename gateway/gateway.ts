@@ -20,6 +20,7 @@ import { mediaTypeOf, readBody } from "./body.ts";
 import type { Contracts } from "./contracts.ts";
 import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
 import { decode } from "./decode.ts";
+import { docsEndpoints } from "./docs.ts";
 import { encode, writeAnswer } from "./encode.ts";
 import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
@@ -67,6 +68,10 @@ export interface GatewayOptions {
   /** True: names that the contract does not know are skipped instead of refused. Default false. */
   readonly lenient?: boolean;
   readonly templates?: RouteOptions;
+  /** False: no `/openapi.json` and no `/docs`. Default true: everybody may read what there is to call. */
+  readonly docs?: boolean;
+  /** The title of both. Default `API`. */
+  readonly title?: string;
   readonly streams?: StreamTimings;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -99,7 +104,7 @@ interface Parts {
  * @throws ContractError naming every rule that cannot be served, or the error of the socket (EADDRINUSE).
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { mesh, contracts, clock = Date.now } = options;
+  const { mesh, contracts, openByDefault = false, clock = Date.now } = options;
   let draining = false;
   const view = watchMesh({
     registry: options.registry,
@@ -107,7 +112,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     report: () => live.report(),
     breakers: () => mesh.breakers(),
   });
-  const own = ownEndpoints({ mesh, view, draining: () => draining });
+  const docs = options.docs === false ? [] : docsEndpoints({ title: options.title ?? "API", openByDefault });
+  const own = [...ownEndpoints({ mesh, view, draining: () => draining }), ...docs];
   const compile = (changed: Contracts) => compilePlan(changed, own, options.templates);
   let live: LivePlan;
   try {
