@@ -16,7 +16,11 @@ describe("gateway/listener", () => {
         "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{",
         /^HTTP\/1\.1 (408|400)/,
       ],
-      ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands"/s],
+      ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands, got 0"/s],
+      [
+        "GET / HTTP/1.1\r\nhost: a\r\nHost: b\r\n\r\n",
+        /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands, got 2"/s,
+      ],
       ["GET / HTTP/1.1\r\nhost: a\r\nexpect: x\r\n\r\n", /^HTTP\/1\.1 417 .*"code":3/s],
       [`GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, /^HTTP\/1\.1 431 .*"code":3/s],
       [`GET /${"y".repeat(20_000)} HTTP/1.1\r\nhost: a\r\n\r\n`, /^HTTP\/1\.1 431 .*"code":3/s],

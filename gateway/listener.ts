@@ -84,8 +84,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
 /** @throws an error of status 400 or 417 for a head that HTTP/1.1 does not allow. */
 export function checkHead(request: IncomingMessage): void {
-  if (request.httpVersion === "1.1" && request.headers.host === undefined) {
-    throw httpError(400, Code.InvalidArgument, "header host: expected one, as HTTP/1.1 demands");
+  const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+  // RFC 9112, 3.2. Node keeps the first of several, and a proxy in front may have believed another.
+  if (hosts > 1 || (hosts === 0 && request.httpVersion === "1.1")) {
+    throw httpError(400, Code.InvalidArgument, `header host: expected one, as HTTP/1.1 demands, got ${hosts}`);
   }
   const { expect } = request.headers;
   if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
