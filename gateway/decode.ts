@@ -11,6 +11,7 @@ import { parseQuery, pathOf, type QueryTarget, readFieldText, resolveParameter }
 import type { Route } from "./routes.ts";
 import { fillMask } from "./update-mask.ts";
 import { Violations } from "./violations.ts";
+import { maxWeight, tooHeavy, wireWeight } from "./weight.ts";
 
 /** A request as far as its message is concerned. */
 export interface RequestParts {
@@ -112,7 +113,12 @@ function readBinary(message: ReflectMessage, field: DescField | undefined, body:
     return {};
   }
   try {
-    const placed = place(message, field, fromBinary(type, body));
+    if (wireWeight(type, body) > maxWeight) {
+      violations.add(field?.name ?? "", `the values ${tooHeavy}`);
+      return {};
+    }
+    // Fields that the contract does not know are refused in JSON; here they end at the gateway, and take no memory.
+    const placed = place(message, field, fromBinary(type, body, { readUnknownFields: false }));
     return { message: placed, gave: (fields: readonly DescField[]) => isSet(placed, fields) };
   } catch {
     violations.expected(field?.name ?? "", `${type.typeName} in the protobuf wire format`, `${body.length} bytes that are none`);

@@ -31,6 +31,8 @@ export interface Exchange {
   rpc: string;
   /** Who sent it, once that is known. */
   principal: string;
+  /** The session or API key that it came from, once that is known. */
+  sessionId: string;
   /** The error that ended it, and what to log of it. */
   error: unknown;
 }
@@ -75,6 +77,7 @@ export function beginExchange(
     route: "",
     rpc: "",
     principal: "",
+    sessionId: "",
     error: undefined,
   };
 }

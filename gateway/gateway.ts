@@ -9,6 +9,7 @@ import type { MeshClient } from "#mesh/client/client.ts";
 import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
 import { notFound } from "#mesh/errors.ts";
 import { checkAccess } from "#mesh/identity/access.ts";
+import type { RefusalReporter } from "#mesh/identity/refusal-reporter.ts";
 import type { TokenVerifier } from "#mesh/identity/tokens.ts";
 import type { Registry } from "#mesh/registry/registry.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
@@ -16,6 +17,7 @@ import type { Metrics } from "#mesh/telemetry/metrics.ts";
 import type { Tracing } from "#mesh/telemetry/trace.ts";
 import { createAccessLog } from "./access-log.ts";
 import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
+import { reportRefusal } from "./audit.ts";
 import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
 import { mediaTypeOf, readBody } from "./body.ts";
 import { ContractError, type Contracts } from "./contracts.ts";
@@ -49,6 +51,8 @@ export interface GatewayOptions {
   readonly exchangeApiKey?: (key: string) => Promise<string>;
   /** The gateway's own keys: `key`, `name:key` or `name:key:role|scope|...`. */
   readonly staticApiKeys?: readonly string[];
+  /** Hears of requests that the gateway refused for who sent them. */
+  readonly refusals?: Pick<RefusalReporter, "report">;
   /** True: methods without an access rule are open. Default: they are refused to everybody. */
   readonly openByDefault?: boolean;
   readonly cors?: CorsOptions;
@@ -147,6 +151,7 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
     await serve(parts, exchange);
   } catch (error) {
     exchange.error = error;
+    reportRefusal(parts.options.refusals, exchange);
     const { response, request } = exchange;
     if (response.headersSent || response.destroyed) {
       // Nobody reads it any more; the log should not say 200.
@@ -253,6 +258,7 @@ async function identified(parts: Parts, exchange: Exchange, find: () => Promise<
   try {
     const who = await find();
     exchange.principal = who.principal?.id ?? "";
+    exchange.sessionId = who.principal?.sessionId ?? "";
     return who;
   } catch (error) {
     parts.admission.rate(exchange.client.address, "refused", parts.clock());

@@ -3,7 +3,7 @@ import type { Client } from "@connectrpc/connect";
 import { LRUCache } from "lru-cache";
 import type { AuthService } from "#gen/auth/v1/auth_pb.ts";
 import type { Principal } from "../context.ts";
-import { unauthenticated } from "../errors.ts";
+import { noted, unauthenticated } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { KeySet } from "./key-set.ts";
 import { RevocationList } from "./revocation-list.ts";
@@ -50,7 +50,8 @@ export function remoteTokenVerifier(o: { auth: Client<typeof AuthService>; log: 
       await revocations.first(firstRevocationsMs);
       if (revocations.has(principal.sessionId)) {
         verified.delete(token);
-        throw unauthenticated("TOKEN_REVOKED", "the session of the access token has ended");
+        const { id: userId, sessionId } = principal;
+        throw noted(unauthenticated("TOKEN_REVOKED", "the session of the access token has ended"), { userId, sessionId });
       }
       return revocations.live ? principal : { ...principal, degraded: true };
     },

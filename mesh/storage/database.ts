@@ -57,6 +57,8 @@ export interface DatabaseOptions {
   readonly service: string;
   /** Connections at most. Default 10: eighteen services fit into PostgreSQL's 200. */
   readonly poolSize?: number;
+  /** Hears each time that the database is found to be away (false) or back (true). */
+  readonly onAvailability?: (here: boolean) => void;
   readonly log: Logger;
 }
 
@@ -101,10 +103,12 @@ class PooledDatabase implements Database {
         const old = this.#pool;
         this.#pool = this.#newPool();
         void old.end().catch(() => undefined);
+        options.onAvailability?.(false);
       },
       onBack: (awayMs) => {
         log.info({ awayMs: Math.round(awayMs) }, "the database is back");
         this.#listener.reconnectNow();
+        options.onAvailability?.(true);
       },
     });
   }
