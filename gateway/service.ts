@@ -81,7 +81,7 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       createMeshClient({ service: "gateway", registry, serviceConfigs, caller, log, meter, tracer: tracing.tracer }),
     );
     const auth = mesh.client(AuthService);
-    const verifier = undo.use(remoteTokenVerifier({ auth, log }));
+    const verifier = undo.use(remoteTokenVerifier({ auth, found: (signal) => mesh.ready(AuthService.typeName, signal), log }));
 
     const refusals = undo.use(new RefusalReporter({ record: recordThrough(auth), log, meter }));
 

@@ -151,7 +151,8 @@ export async function run<S extends Settings>(
     const { host } = base;
     const admin = await startAdmin({ host, port: adminPort(base, definition.port), health, metrics, ...breakers, log });
     undo.defer(() => admin.close());
-    const verifier = started.verifier ?? undo.use(remoteTokenVerifier({ auth: mesh.client(AuthService), log }));
+    const found = (signal: AbortSignal) => mesh.ready(AuthService.typeName, signal);
+    const verifier = started.verifier ?? undo.use(remoteTokenVerifier({ auth: mesh.client(AuthService), found, log }));
     const record = started.recordRefusal ?? recordThrough(mesh.client(AuthService));
     const refusals = undo.use(new RefusalReporter({ record, log, meter: metrics.meter }));
     const { implementations } = started;

@@ -48,6 +48,11 @@ export class KeySet {
     return this.#keys.get(kid);
   }
 
+  /** Fetches in the background when no key is known yet. */
+  prefetch(now: number): void {
+    if (this.#keys.size === 0) void this.#refresh(emptyRefetchMs, now);
+  }
+
   /** Fetches in the background when the last answer is old. */
   refreshWhenOld(now: number): void {
     if (this.#keys.size > 0) void this.#refresh(maxAgeMs, now);
