@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { runStandaloneGateway } from "../../gateway/standalone.ts";
 import type { CommandContext } from "../command-context.ts";
 import { Failure, messageOf } from "../failure.ts";
+import { portOwner, takenSentence } from "../supervisor/ports.ts";
 
 /** The options of `heddle gateway`. */
 export interface GatewayOptions {
@@ -23,7 +24,12 @@ export async function gateway({ out }: CommandContext, options: GatewayOptions):
   const image = read(options.contracts);
   const upstreams = upstreamsOf(options.upstream);
   const running = await runStandaloneGateway({ image, upstreams, port: options.port }).catch((error: unknown) => {
-    throw new Failure(messageOf(error), 1, error);
+    const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    throw new Failure(
+      taken ? takenSentence(options.port, "the gateway", "--port", portOwner(options.port)) : messageOf(error),
+      1,
+      error,
+    );
   });
   out.write(`gateway on ${running.address}\n`);
   await new Promise<void>((resolve) => {
