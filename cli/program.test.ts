@@ -35,7 +35,7 @@ describe("heddle", () => {
       2,
       `heddle: command-argument value 'x' is invalid for argument 'n'. Expected a whole number from 0 to 20. ${help}\n`,
     ],
-    [["gateway", "--upstream", "a=b:1"], 2, `heddle: required option '--contracts <file>' not specified ${help}\n`],
+    [["gateway", "--upstream", "a=b:1"], 2, "heddle: name an image by --contracts, or ask the servers by --reflect\n"],
     [["up", "nothing"], 2, "heddle: nothing is not a service of the platform: auth, notification, gateway\n"],
     [["status"], 1, "heddle: the platform is not running: start it with `heddle up`\n"],
     [["restart", "auth"], 1, "heddle: the platform is not running: start it with `heddle up`\n"],

@@ -89,9 +89,14 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .action(async () => run((await import("./commands/doctor.ts")).doctor(context)));
   program
     .command("gateway")
-    .description("serve any contracts as REST, from any gRPC servers, without a registry")
-    .requiredOption("--contracts <file>", "an image, as `buf build -o FILE.binpb` makes it")
-    .requiredOption("--upstream <contract=host:port>", "where a contract is served; may be repeated", collect)
+    .description("serve any contracts as REST, from any gRPC servers")
+    .option("--contracts <file>", "an image, as `buf build -o FILE.binpb` makes it; followed as it changes")
+    .option("--reflect", "learn contracts from the servers themselves, by gRPC reflection")
+    .option(
+      "--upstream <contract=host:port>",
+      "where a contract is served, or with --reflect host:port alone; may be repeated; none: ask the registry",
+      collect,
+    )
     .option("--port <n>", "the port to listen on; 0: any free one", wholeNumber(0, 65_535), 8080)
     .action(async (options) => run((await import("./commands/gateway.ts")).gateway(context, options)));
   program

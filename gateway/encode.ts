@@ -2,7 +2,16 @@
 import type { ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { brotliCompress, constants, deflate, gzip } from "node:zlib";
-import { create, type DescField, type JsonValue, type Message, type Registry, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  type JsonValue,
+  type Message,
+  type Registry,
+  toBinary,
+  toJson,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { protobufType } from "./decode.ts";
 import type { Exchange } from "./exchange.ts";
@@ -30,8 +39,14 @@ export async function encode(
 ): Promise<void> {
   const { accept } = exchange.request.headers;
   const encoded = encodeMessage(route, answer.message, types, accept);
-  const headers = { ...exchange.headers, ...responseHeaders(answer.header) };
+  const headers = { ...exchange.headers, ...cacheHeaders(route.method.output), ...responseHeaders(answer.header) };
   await writeAnswer(exchange, statusOf(answer), { ...headers, "content-type": encoded.contentType }, encoded.body);
+}
+
+/** No cache may keep a token or a key (RFC 6749, 5.1): an answer with a field that the contract marks as not to be shown. */
+function cacheHeaders(type: DescMessage): Record<string, string> {
+  const secret = type.fields.some((field) => field.proto.options?.debugRedact === true);
+  return secret ? { "cache-control": "no-store" } : {};
 }
 
 /** The body that a message makes under a route. */

@@ -1,6 +1,7 @@
 /** What the gateway knows of the mesh: every service of the registry with its instances, and the gateway's circuit breakers. */
 import type { BreakerView } from "#mesh/client/client.ts";
 import type { Instance, Registry, Watch } from "#mesh/registry/registry.ts";
+import type { ContractsReport } from "./live-plan.ts";
 
 /** How well the whole is. */
 export type Status = "UP" | "DEGRADED" | "DOWN";
@@ -11,6 +12,8 @@ export interface HealthReport {
   readonly services: Readonly<Record<string, { readonly status: Status; readonly instances: readonly object[] }>>;
   /** Contracts that the gateway has routes for and that no healthy instance serves. */
   readonly missing_contracts: readonly string[];
+  /** Where the contracts come from, which they are, and why the last change of them was refused, when it was. */
+  readonly contracts: ContractsReport | undefined;
   readonly circuit_breakers: readonly object[];
   /** Undefined when the gateway runs without a registry. */
   readonly registry: object | undefined;
@@ -27,13 +30,15 @@ export interface MeshView extends Disposable {
 /** What the view is taken of. */
 export interface MeshViewOptions {
   readonly registry: Registry | undefined;
-  /** The contracts that the gateway has routes for. */
-  readonly contracts: readonly string[];
+  /** The contracts that the gateway has routes for at the moment. */
+  readonly contracts: () => readonly string[];
+  /** Undefined: nothing is told of the contracts. */
+  readonly report?: () => ContractsReport;
   readonly breakers: () => readonly BreakerView[];
 }
 
 /** Starts watching. Nothing is waited for: what is not known yet is missing from the view. */
-export function watchMesh({ registry, contracts, breakers }: MeshViewOptions): MeshView {
+export function watchMesh({ registry, contracts, report, breakers }: MeshViewOptions): MeshView {
   const known = new Map<string, { tags: readonly string[]; instances: readonly Instance[]; readonly watch: Watch }>();
   const catalog = registry?.watchCatalog((services) => {
     for (const [name, tags] of services) {
@@ -62,13 +67,16 @@ export function watchMesh({ registry, contracts, breakers }: MeshViewOptions): M
       const served = new Set(
         [...known.values()].flatMap(({ instances }) => instances.filter(isPassing).flatMap(({ tags }) => tags)),
       );
-      const missing = registry === undefined ? [] : contracts.filter((contract) => !served.has(contract));
+      const missing = registry === undefined ? [] : contracts().filter((contract) => !served.has(contract));
       const state = registry?.status();
-      const well = missing.length === 0 && state?.connected !== false && services.every(([, { status }]) => status === "UP");
+      const told = report?.();
+      const current = told?.refused === undefined && missing.length === 0;
+      const well = current && state?.connected !== false && services.every(([, { status }]) => status === "UP");
       return {
         status: draining ? "DOWN" : well ? "UP" : "DEGRADED",
         services: Object.fromEntries(services),
         missing_contracts: missing,
+        contracts: told,
         circuit_breakers: breakers().map(describeBreaker),
         registry:
           state === undefined ? undefined : { address: state.address, connected: state.connected, age_ms: finite(state.ageMs) },

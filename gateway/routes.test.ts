@@ -104,7 +104,7 @@ describe("gateway/routes", () => {
   it("gives a method that only services may call no route", () => {
     const access = create(AccessRuleSchema, { level: AccessLevel.SERVICE });
     const method = { desc: echoMethod(), http: create(HttpRuleSchema, get("/v1/a")), access };
-    assert.deepEqual(routesOf({ types: echoContracts.types, methods: [method] }), []);
+    assert.deepEqual(routesOf({ ...echoContracts, methods: [method] }), []);
   });
 });
 
@@ -116,7 +116,7 @@ function echoMethod() {
 
 function routesFor(rule: Rule | undefined, options?: RouteOptions) {
   const http = rule === undefined ? undefined : create(HttpRuleSchema, rule);
-  return routesOf({ types: echoContracts.types, methods: [{ desc: echoMethod(), http, access: undefined }] }, options);
+  return routesOf({ ...echoContracts, methods: [{ desc: echoMethod(), http, access: undefined }] }, options);
 }
 
 function mistakesOf(rule: Rule, options?: RouteOptions): readonly string[] {

@@ -1,11 +1,11 @@
 /** The process `gateway`: REST on GATEWAY_PORT, the admin listener 1000 above. */
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { AuthService } from "#gen/auth/v1/auth_pb.ts";
 import { createMeshClient } from "#mesh/client/client.ts";
 import { loadServiceConfigs } from "#mesh/client/service-configs.ts";
-import { duration, flag, integer, list, port, readConfig, text } from "#mesh/config.ts";
+import { duration, flag, integer, list, oneOf, port, readConfig, text } from "#mesh/config.ts";
 import { callerToken } from "#mesh/identity/caller.ts";
 import { RefusalReporter, recordThrough } from "#mesh/identity/refusal-reporter.ts";
 import { remoteTokenVerifier } from "#mesh/identity/tokens.ts";
@@ -18,8 +18,9 @@ import { consulOptions, processSettings } from "#mesh/settings.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { createMetrics } from "#mesh/telemetry/metrics.ts";
 import { createTracing } from "#mesh/telemetry/trace.ts";
-import { loadContracts } from "./contracts.ts";
 import { startGateway } from "./gateway.ts";
+import { openContracts } from "./sources/open-contracts.ts";
+import { registryTargets } from "./sources/targets.ts";
 
 /** The gateway's own environment, beside what every process reads (mesh/settings.ts). */
 export const gatewaySettings = {
@@ -42,6 +43,10 @@ export const gatewaySettings = {
   gatewayBodyTimeoutMs: duration("GATEWAY_BODY_TIMEOUT", "30s"),
   /** Skips what the contract does not know in queries and bodies, in place of refusing it. */
   gatewayLenient: flag("GATEWAY_LENIENT", false),
+  /** Where the contracts come from: the image that is built with the platform, what services tell by gRPC reflection, or both. */
+  gatewayContracts: oneOf("GATEWAY_CONTRACTS", ["image", "reflection", "both"], "image"),
+  /** The image, followed as it changes. Empty: gen/contracts.binpb. */
+  gatewayContractsFile: text("GATEWAY_CONTRACTS_FILE", ""),
 };
 
 /** A gateway that runs. */
@@ -71,10 +76,17 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
     const tracing = undo.use(createTracing({ service: "gateway", instance, endpoint: config.otlpEndpoint }));
 
     const root = new URL("../", import.meta.url);
-    const contracts = loadContracts(await readFile(new URL("gen/contracts.binpb", root)));
     const snapshotFile = join(config.dataDir, "gateway", "registry-snapshot.json");
     const registry = undo.use(openConsul({ ...consulOptions(config), snapshotFile, log }));
     const serviceConfigs = undo.use(await loadServiceConfigs({ root: new URL("proto/", root), registry, log }));
+    const { gatewayContracts: from, gatewayContractsFile } = config;
+    const contracts = undo.use(
+      await openContracts({
+        image: from === "reflection" ? undefined : gatewayContractsFile || fileURLToPath(new URL("gen/contracts.binpb", root)),
+        targets: from === "image" ? undefined : registryTargets(registry),
+        log,
+      }),
+    );
     const caller = callerToken("gateway", config.meshSecret);
     const { meter } = metrics;
     const mesh = undo.use(

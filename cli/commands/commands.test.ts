@@ -117,6 +117,18 @@ describe("heddle status", () => {
       "auth-1   ready      8  7001         2  1 min 1 s  64 MiB",
       "auth-2   backoff    -  7001         2          -       -  it ended with code 1",
     ]);
+    const refused = { reason: "a.v1.A.Get and a.v1.A.Other both map GET", at: "2030-01-01T00:00:00.000Z" };
+    const contracts = {
+      source: "image contracts.binpb",
+      version: "0123456789ab",
+      loaded_at: "2029-01-01T00:00:00.000Z",
+      refused,
+    };
+    assert.deepEqual(statusLines(status, paintFor({}, {}), 200, 62_000, contracts).slice(2, 5), [
+      "contracts 0123456789ab from image contracts.binpb, since 2029-01-01T00:00:00.000Z",
+      "contracts refused at 2030-01-01T00:00:00.000Z:",
+      "  a.v1.A.Get and a.v1.A.Other both map GET",
+    ]);
   });
 });
 

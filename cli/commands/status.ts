@@ -6,6 +6,7 @@ import type { PlatformStatus } from "../supervisor/control-server.ts";
 import type { Paint } from "../terminal/paint.ts";
 import { humanBytes, humanDuration } from "../terminal/quantity.ts";
 import { cut, tableLines } from "../terminal/table.ts";
+import { contractsLines, type GatewayContracts, gatewayContracts } from "./gateway-contracts.ts";
 
 /** The options of `heddle status`. */
 export interface StatusOptions {
@@ -14,7 +15,7 @@ export interface StatusOptions {
 }
 
 /**
- * `heddle status`: a table of the processes, or PlatformStatus as JSON. The exit code is 1 while a process is not ready.
+ * `heddle status`: a table of the processes and which contracts the gateway serves, or both as JSON. The exit code is 1 while a process is not ready.
  *
  * @throws Failure when the platform does not run.
  */
@@ -23,11 +24,12 @@ export async function status(context: CommandContext, options: StatusOptions): P
   for (;;) {
     const seen = await platformStatus(folder);
     if (seen === undefined) throw new Failure("the platform is not running: start it with `heddle up`");
-    if (options.json === true) out.write(`${JSON.stringify(seen, null, options.watch === true ? 0 : 2)}\n`);
+    const contracts = await gatewayContracts(seen);
+    if (options.json === true) out.write(`${JSON.stringify({ ...seen, contracts }, null, options.watch === true ? 0 : 2)}\n`);
     else
       out.write(
         (options.watch === true && out.isTTY ? home : "") +
-          statusLines(seen, paint, out.columns ?? 200, Date.now())
+          statusLines(seen, paint, out.columns ?? 200, Date.now(), contracts)
             .map(clearRest(out))
             .join(""),
       );
@@ -38,7 +40,13 @@ export async function status(context: CommandContext, options: StatusOptions): P
 }
 
 /** The status as lines for a terminal of `width` columns. */
-export function statusLines(seen: PlatformStatus, paint: Paint, width: number, now: number): readonly string[] {
+export function statusLines(
+  seen: PlatformStatus,
+  paint: Paint,
+  width: number,
+  now: number,
+  contracts?: GatewayContracts,
+): readonly string[] {
   const colours = { ready: paint.green, starting: paint.cyan, unready: paint.yellow, backoff: paint.red } as Readonly<
     Record<string, (text: string) => string>
   >;
@@ -58,6 +66,7 @@ export function statusLines(seen: PlatformStatus, paint: Paint, width: number, n
   return [
     `platform ${paint.bold(seen.phase)}${seen.why === "" ? "" : `: ${seen.why}`}, up ${humanDuration(now - seen.startedAt)}, pid ${seen.pid}, ${humanBytes(total)} in all`,
     `registry ${registry}, data ${seen.data}`,
+    ...contractsLines(contracts),
     "",
     ...tableLines([head, ...rows], [2, 3, 4, 5, 6]),
   ].map((line) => cut(line, width));
