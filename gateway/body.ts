@@ -1,5 +1,6 @@
 /** A request's body, read whole: bounded in size and time, its content encoding undone. */
 import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, inflateRaw } from "node:zlib";
 import { Code } from "@connectrpc/connect";
@@ -19,6 +20,7 @@ export interface BodyLimits {
 
 /** Whether the request has a body at all. */
 export function hasBody(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor === 2) return !(request as unknown as Http2ServerRequest).stream.endAfterHeaders;
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 
@@ -61,11 +63,13 @@ function takesAnyType(route: Route): boolean {
   return route.body.kind === "none" || isHttpBody(route.method.input);
 }
 
-type Encoding = "gzip" | "br" | "deflate";
+/** The content encodings that are undone. */
+export type Encoding = "gzip" | "br" | "deflate";
 
 const supported = "gzip, br, deflate";
 
-function encodingsOf(request: IncomingMessage): Encoding[] {
+/** The encodings of a body, in the order in which they were applied. @throws an error of status 415 for others. */
+export function encodingsOf(request: IncomingMessage): Encoding[] {
   const header = request.headers["content-encoding"] ?? "";
   const names = header.split(",").map((name) => name.trim().toLowerCase());
   const encodings = names.filter((name) => name !== "" && name !== "identity").map((name) => (name === "x-gzip" ? "gzip" : name));
@@ -116,7 +120,8 @@ const decompressors = {
   rawDeflate: promisify(inflateRaw) as (body: Uint8Array, o: object) => Promise<Uint8Array>,
 };
 
-async function decompress(body: Uint8Array, encoding: Encoding, maxOutputLength: number): Promise<Uint8Array> {
+/** Undoes one encoding. @throws INVALID_ARGUMENT for other bytes; an error of status 413 beyond `maxOutputLength` bytes. */
+export async function decompress(body: Uint8Array, encoding: Encoding, maxOutputLength: number): Promise<Uint8Array> {
   // "deflate" is zlib's format (RFC 9110), but some clients leave its two-byte header out.
   const raw = encoding === "deflate" && (((body[0] ?? 0) & 0x0f) !== 8 || ((body[0] ?? 0) * 256 + (body[1] ?? 0)) % 31 !== 0);
   try {

@@ -2,13 +2,11 @@
  * The gateway: REST in, gRPC out. `startGateway` compiles the table and listens; `serve` below is a request's walk, a step a
  * line, each in the file of its name.
  */
-import type { Registry as TypeRegistry } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { AccessLevel } from "#gen/heddle/v1/access_pb.ts";
 import type { MeshClient } from "#mesh/client/client.ts";
 import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
 import { notFound } from "#mesh/errors.ts";
-import { checkAccess } from "#mesh/identity/access.ts";
 import type { TokenVerifier } from "#mesh/identity/tokens.ts";
 import type { Registry } from "#mesh/registry/registry.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
@@ -16,22 +14,28 @@ import type { Metrics } from "#mesh/telemetry/metrics.ts";
 import type { Tracing } from "#mesh/telemetry/trace.ts";
 import { createAccessLog } from "./access-log.ts";
 import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
-import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
-import { mediaTypeOf, readBody } from "./body.ts";
+import { type Authenticator, createAuthenticator } from "./authenticate.ts";
 import { ContractError, type Contracts } from "./contracts.ts";
 import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
-import { decode } from "./decode.ts";
-import { encode, writeAnswer } from "./encode.ts";
+import { writeAnswer } from "./encode.ts";
 import { besides, checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
 import { watchMesh } from "./health.ts";
+import { limitsOf } from "./limits.ts";
 import { checkHead, listen } from "./listener.ts";
+import { rpcMetadata } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
-import { compileRouter, RouteConflict, type RouteEntry, type Router } from "./router.ts";
+import { breakOff, isGone } from "./outgoing.ts";
+import { identified, permit } from "./permit.ts";
+import { type RestParts, serveRest } from "./rest.ts";
+import { compileRouter, RouteConflict, type RouteEntry, type RouteMatch, type Router } from "./router.ts";
 import { type Route, type RouteOptions, routesOf } from "./routes.ts";
+import { type RpcSteps, serveRpc } from "./rpc.ts";
+import { httpMethodsOf, type Rpcs, rpcRequestOf, rpcsOf } from "./rpc-protocol.ts";
 import { answerError, detailTypes, httpError } from "./status.ts";
-import { encodeStream, type StreamTimings } from "./stream.ts";
+import type { StreamTimings } from "./stream.ts";
+import { createWebSockets } from "./web-socket.ts";
 
 /** What the gateway runs on. */
 export interface GatewayOptions {
@@ -88,11 +92,12 @@ type Target = { readonly kind: "rpc"; readonly route: Route } | { readonly kind:
 interface Parts {
   readonly options: GatewayOptions;
   readonly router: Router<Target>;
+  /** The methods by their gRPC path, for gRPC, gRPC-Web and Connect. */
+  readonly rpcs: Rpcs;
+  readonly rest: RestParts;
   readonly authenticator: Authenticator;
   readonly admission: Admission;
   readonly forward: ForwardOptions;
-  /** The types of Any and of error details. */
-  readonly types: TypeRegistry;
   readonly clock: () => number;
 }
 
@@ -112,10 +117,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const parts: Parts = {
       options,
       router: compile([...routes.map(rpcTarget), ...own.map(ownTarget)]),
+      rpcs: rpcsOf(contracts),
+      rest: restParts(options),
       authenticator: createAuthenticator(options),
       admission: createAdmission(options.rateLimit, options.maxConcurrent),
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
-      types: detailTypes(contracts.types),
       clock,
     };
     const listener = await listen({
@@ -125,6 +131,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       tracer: options.tracing.tracer,
       clock,
       accessLog: createAccessLog(options.log, options.metrics.meter),
+      log: options.log,
       handle: (exchange) => handle(parts, exchange),
     });
     return {
@@ -148,26 +155,30 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
   } catch (error) {
     exchange.error = error;
     const { response, request } = exchange;
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent || isGone(response)) {
       // Nobody reads it any more; the log should not say 200.
       if (!response.headersSent) response.statusCode = 499;
-      response.destroy();
+      breakOff(response);
       return;
     }
     const type = preferredType(request.headers.accept, ["application/json", "application/problem+json"]);
-    const answer = answerError(error, { types: parts.types, problem: type === "application/problem+json" });
+    const answer = answerError(error, { types: parts.rest.types, problem: type === "application/problem+json" });
     await writeAnswer(exchange, answer.status, { ...exchange.headers, ...answer.headers }, answer.body);
   }
 }
 
 /** A request's walk. */
 async function serve(parts: Parts, exchange: Exchange): Promise<void> {
-  const { options, admission, authenticator, types, clock } = parts;
-  const { request } = exchange;
-  Object.assign(exchange.headers, corsHeaders(options.cors, request.headers));
-  checkHead(request);
+  const { options, admission, router } = parts;
+  Object.assign(exchange.headers, corsHeaders(options.cors, exchange.request.headers));
+  checkHead(exchange.request);
   using _place = disposable(admission.enter());
 
+  const rpc = rpcRequestOf(parts.rpcs, exchange, () => router.match(exchange.httpMethod, exchange.path).kind === "found");
+  if (rpc !== undefined) {
+    exchange.error = await serveRpc(exchange, rpc, rpcSteps(parts, exchange));
+    return;
+  }
   const found = await routed(parts, exchange);
   if (found === undefined) return;
   exchange.route = found.entry.template.text;
@@ -178,39 +189,42 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   }
   const { route } = target;
   exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
-
-  const config = options.serviceConfigs.methodConfig(route.method.parent.typeName, route.method.name);
-  using call = beginCall(exchange, route.method, config, parts.forward);
+  using call = begin(parts, exchange, route.method, parts.forward);
   try {
-    const open = options.openByDefault === true && route.access === undefined;
-    const who = await identified(parts, exchange, () => call.run(() => identify(authenticator, exchange, route, open)));
-    if (!open) checkAccess(route.access, { principal: who.principal, caller: undefined });
-    Object.assign(exchange.headers, admission.rate(clientKey(exchange, who), route.method.parent.typeName, clock()));
-
-    const mediaType = mediaTypeOf(route, request);
-    const body = await readBody(request, {
-      maxBytes: options.maxBodyBytes ?? 4 * 2 ** 20,
-      timeoutMs: options.bodyTimeoutMs ?? 30_000,
-    });
-    const contentType = request.headers["content-type"] ?? "";
-    const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
-    const message = decode(route, sent, { types: options.contracts.types, lenient: options.lenient === true });
-    const answer = await call.forward(message, who.own ? undefined : who.principal);
-    if (answer.kind === "unary") await encode(exchange, route, answer, types);
-    else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);
+    const who = await permit(parts, exchange, call, route);
+    const principal = who.own ? undefined : who.principal;
+    exchange.error = await serveRest(parts.rest, { exchange, route, pathValues: found.values, call, principal });
   } catch (error) {
     throw call.explain(error);
   }
 }
 
+function rpcSteps(parts: Parts, exchange: Exchange): RpcSteps {
+  const { limits, reading, types } = parts.rest;
+  return {
+    begin: (method) => begin(parts, exchange, method, { ...parts.forward, metadata: rpcMetadata }),
+    admit: (call, rpc) => permit(parts, exchange, call, rpc),
+    limits,
+    reading,
+    types,
+  };
+}
+
+function begin({ options }: Parts, exchange: Exchange, method: DescMethod, forward: ForwardOptions) {
+  const config = options.serviceConfigs.methodConfig(method.parent.typeName, method.name);
+  return beginCall(exchange, method, config, forward);
+}
+
 /** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
-async function routed({ router, options }: Parts, exchange: Exchange) {
+async function routed({ router, rpcs, options }: Parts, exchange: Exchange) {
   const { httpMethod, path, request } = exchange;
   if (httpMethod === "OPTIONS" && path === "*") {
     await writeAnswer(exchange, 204, exchange.headers, "");
     return undefined;
   }
-  const found = router.match(httpMethod, path);
+  const matched = exchange.upgrade === undefined ? router.match(httpMethod, path) : matchStream(router, path);
+  const rpc = matched.kind === "not-found" && httpMethod === "OPTIONS" ? rpcs.get(path) : undefined;
+  const found = rpc === undefined ? matched : ({ kind: "other-methods", allow: httpMethodsOf(rpc) } as const);
   switch (found.kind) {
     case "found":
       return found;
@@ -230,6 +244,14 @@ async function routed({ router, options }: Parts, exchange: Exchange) {
   }
 }
 
+/** The row for a WebSocket: that of GET, and where GET has none the first of another method that streams. */
+function matchStream(router: Router<Target>, path: string): RouteMatch<Target> {
+  const get = router.match("GET", path);
+  if (get.kind !== "other-methods") return get;
+  const others = get.allow.map((method) => router.match(method, path));
+  return others.find((found) => found.kind === "found" && streams(found.entry.target)) ?? get;
+}
+
 async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, values: readonly string[]): Promise<void> {
   const { headers } = exchange.request;
   if (endpoint.access === "operator") {
@@ -241,27 +263,8 @@ async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, va
   await writeAnswer(exchange, status, { ...exchange.headers, "content-type": "application/json" }, JSON.stringify(json));
 }
 
-/** On a public method bad credentials are as good as none: signing in again must work with an old token in hand. */
-async function identify(authenticator: Authenticator, exchange: Exchange, { access }: Route, open: boolean): Promise<Identity> {
-  const identity = authenticator.identify(exchange.request.headers, exchange.receivedAt);
-  const isPublic = open || access?.level === AccessLevel.PUBLIC;
-  return isPublic ? identity.catch(() => ({ principal: undefined, own: false })) : identity;
-}
-
-/** Notes who it is; refusals count against the rate of their address, so that keys and tokens cannot be tried at speed. */
-async function identified(parts: Parts, exchange: Exchange, find: () => Promise<Identity>): Promise<Identity> {
-  try {
-    const who = await find();
-    exchange.principal = who.principal?.id ?? "";
-    return who;
-  } catch (error) {
-    parts.admission.rate(exchange.client.address, "refused", parts.clock());
-    throw error;
-  }
-}
-
-function clientKey(exchange: Exchange, { principal }: Identity): string {
-  return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
+function streams(target: Target): boolean {
+  return target.kind === "rpc" && target.route.method.methodKind !== "unary";
 }
 
 function compile(entries: readonly RouteEntry<Target>[]): Router<Target> {
@@ -270,6 +273,18 @@ function compile(entries: readonly RouteEntry<Target>[]): Router<Target> {
   } catch (error) {
     throw error instanceof RouteConflict ? new ContractError(error.mistakes) : error;
   }
+}
+
+function restParts(options: GatewayOptions): RestParts {
+  const { contracts, streams, cors, lenient = false } = options;
+  const limits = limitsOf(options);
+  return {
+    limits,
+    reading: { types: contracts.types, lenient },
+    types: detailTypes(contracts.types),
+    timings: streams,
+    sockets: createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors }),
+  };
 }
 
 function rpcTarget(entry: RouteEntry<Route>): RouteEntry<Target> {
