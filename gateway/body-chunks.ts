@@ -31,7 +31,8 @@ export function bodyChunks(request: IncomingMessage, idleMs: number): AsyncItera
     },
     close,
   };
-  const inbox = new Inbox<Buffer>(tap, true);
+  // Node holds 64 KB behind a paused request and reads on until then, so a client that leaves meanwhile is noticed.
+  const inbox = new Inbox<Buffer>(tap, { paused: true, highWater: 0, sizeOf: ({ length }) => length });
   let timer: NodeJS.Timeout | undefined;
   const idle = `body: expected more of it within ${idleMs} ms`;
 

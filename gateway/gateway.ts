@@ -62,7 +62,7 @@ export interface GatewayOptions {
   readonly maxConcurrent?: number;
   /** How many proxies stand in front and add to X-Forwarded-For. Default 0: the header is not believed. */
   readonly trustedHops?: number;
-  /** Bytes of a request's body. Default 4 MiB. */
+  /** Bytes of a request's body, or of one message of a stream. Default 4 MiB. */
   readonly maxBodyBytes?: number;
   /** Milliseconds for a body to arrive. Default 30,000. */
   readonly bodyTimeoutMs?: number;

@@ -10,18 +10,30 @@ export interface Tap {
   close(): void;
 }
 
-/** A queue with one reader. It holds what one event brings and no more, since the source is paused while anything waits. */
+/** How much an inbox holds. */
+export interface InboxOptions<T> {
+  /** Whether the source stands still until the first item is asked for. */
+  readonly paused: boolean;
+  /** Of all that waits: from here on the source is paused. 0: as soon as anything waits. */
+  readonly highWater: number;
+  /** What an item counts. */
+  readonly sizeOf: (item: T) => number;
+}
+
+/** A queue with one reader. */
 export class Inbox<T> implements AsyncIterableIterator<T> {
   readonly #tap: Tap;
+  readonly #options: InboxOptions<T>;
   readonly #queue: T[] = [];
+  #size = 0;
   #end: { readonly error: unknown } | undefined;
   #waiting: PromiseWithResolvers<IteratorResult<T>> | undefined;
   #paused: boolean;
 
-  /** @param paused whether the source stands still until the first item is asked for */
-  constructor(tap: Tap, paused: boolean) {
+  constructor(tap: Tap, options: InboxOptions<T>) {
     this.#tap = tap;
-    this.#paused = paused;
+    this.#options = options;
+    this.#paused = options.paused;
   }
 
   push(item: T): void {
@@ -33,7 +45,8 @@ export class Inbox<T> implements AsyncIterableIterator<T> {
       return;
     }
     this.#queue.push(item);
-    if (this.#paused) return;
+    this.#size += this.#options.sizeOf(item);
+    if (this.#paused || this.#size < this.#options.highWater) return;
     this.#paused = true;
     this.#tap.pause();
   }
@@ -48,7 +61,11 @@ export class Inbox<T> implements AsyncIterableIterator<T> {
   }
 
   async next(): Promise<IteratorResult<T>> {
-    if (this.#queue.length > 0) return { done: false, value: this.#queue.shift() as T };
+    if (this.#queue.length > 0) {
+      const value = this.#queue.shift() as T;
+      this.#size -= this.#options.sizeOf(value);
+      return { done: false, value };
+    }
     if (this.#end !== undefined) return this.#last();
     this.#waiting = Promise.withResolvers();
     const { promise } = this.#waiting;

@@ -13,7 +13,7 @@ import type { Answer, Call } from "./forward.ts";
 import { isHttpBody } from "./http-body.ts";
 import { responseHeaders } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
-import { breakOff, isGone, writeChunk } from "./outgoing.ts";
+import { allowedHeaders, breakOff, isGone, writeChunk } from "./outgoing.ts";
 import { eventsBefore } from "./resume.ts";
 import type { Route } from "./routes.ts";
 import { statusJson } from "./status.ts";
@@ -52,7 +52,8 @@ export async function encodeStream(
   await settledWithin(pending, timings.headMs ?? 500);
   const format = await formatOf(route, pending, request.headers.accept);
   if (isGone(response)) return call.signal.reason;
-  response.writeHead(200, { ...exchange.headers, ...responseHeaders(answer.header), ...format.headers });
+  const headers = { ...exchange.headers, ...responseHeaders(answer.header), ...format.headers };
+  response.writeHead(200, allowedHeaders(response, headers));
   if (request.method === "HEAD") {
     response.end();
     return undefined;

@@ -112,12 +112,17 @@ function refused({ method }: IncomingMessage, error: Error) {
   return httpError(status, Code.InvalidArgument, `WebSocket handshake: ${error.message}`, headers);
 }
 
-/** Bytes that may wait to be sent before the backend is held back. */
+/** Bytes that may wait on either side before the other is held back. */
 const highWater = 64 * 1024;
+/** What a frame costs beside its bytes, so that empty ones do not gather without end. */
+const frameCost = 64;
 
 function connectionOf(socket: WebSocket, pingMs: number): Connection {
-  // It flows until a frame waits, so that a client which leaves before the first one is noticed.
-  const frames = new Inbox<Frame>({ pause: () => socket.pause(), resume: () => socket.resume(), close: () => {} }, false);
+  // It flows while little waits, so that a client which leaves meanwhile is noticed.
+  const frames = new Inbox<Frame>(
+    { pause: () => socket.pause(), resume: () => socket.resume(), close: () => {} },
+    { paused: false, highWater, sizeOf: ({ data }) => data.length + frameCost },
+  );
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   let answered = true;
   const heard = () => {
