@@ -1,5 +1,6 @@
 /** A request's body, read whole: bounded in size and time, its content encoding undone. */
 import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, inflateRaw } from "node:zlib";
 import { Code } from "@connectrpc/connect";
@@ -28,6 +29,7 @@ let heldBytes = 0;
 
 /** Whether the request has a body at all. */
 export function hasBody(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor === 2) return !(request as unknown as Http2ServerRequest).stream.endAfterHeaders;
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 
@@ -70,11 +72,13 @@ function takesAnyType(route: Route): boolean {
   return route.body.kind === "none" || isHttpBody(route.method.input);
 }
 
-type Encoding = "gzip" | "br" | "deflate";
+/** The content encodings that are undone. */
+export type Encoding = "gzip" | "br" | "deflate";
 
 const supported = "gzip, br, deflate";
 
-function encodingsOf(request: IncomingMessage): Encoding[] {
+/** The encodings of a body, in the order in which they were applied. @throws an error of status 415 for others. */
+export function encodingsOf(request: IncomingMessage): Encoding[] {
   const header = request.headers["content-encoding"] ?? "";
   const names = header.split(",").map((name) => name.trim().toLowerCase());
   const encodings = names.filter((name) => name !== "" && name !== "identity").map((name) => (name === "x-gzip" ? "gzip" : name));
@@ -133,7 +137,8 @@ const decompressors = {
 /** Bytes up to which a body may expand as far as it likes. */
 const smallExpanded = 2 ** 16;
 
-async function decompress(body: Uint8Array, encoding: Encoding, maxBytes: number): Promise<Uint8Array> {
+/** Undoes one encoding. @throws INVALID_ARGUMENT for other bytes; an error of status 413 beyond `maxBytes` bytes. */
+export async function decompress(body: Uint8Array, encoding: Encoding, maxBytes: number): Promise<Uint8Array> {
   // JSON shrinks to a tenth. What shrinks to a thousandth was made to cost us: 5 KB of it would be 4 MB.
   const expandable = Math.max(smallExpanded, 100 * body.length);
   const maxOutputLength = Math.min(maxBytes, expandable);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fromBinary, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { protobufType } from "./decode.ts";
-import { echoService } from "./fixtures/harness.ts";
+import { echoService } from "./fixtures/echo.ts";
 import { read } from "./fixtures/read.ts";
 
 describe("gateway/decode: bodies", () => {

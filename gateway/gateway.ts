@@ -2,12 +2,11 @@
  * The gateway: REST in, gRPC out. `startGateway` compiles the table and listens; `serve` below is a request's walk, a step a
  * line, each in the file of its name.
  */
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { AccessLevel } from "#gen/heddle/v1/access_pb.ts";
 import type { MeshClient } from "#mesh/client/client.ts";
 import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
 import { notFound } from "#mesh/errors.ts";
-import { checkAccess } from "#mesh/identity/access.ts";
 import type { RefusalReporter } from "#mesh/identity/refusal-reporter.ts";
 import type { TokenVerifier } from "#mesh/identity/tokens.ts";
 import type { Registry } from "#mesh/registry/registry.ts";
@@ -17,24 +16,31 @@ import type { Tracing } from "#mesh/telemetry/trace.ts";
 import { createAccessLog } from "./access-log.ts";
 import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
 import { reportRefusal } from "./audit.ts";
-import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
-import { mediaTypeOf, readBody } from "./body.ts";
+import { type Authenticator, createAuthenticator } from "./authenticate.ts";
 import type { Contracts } from "./contracts.ts";
 import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
-import { decode } from "./decode.ts";
-import { encode, writeAnswer } from "./encode.ts";
+import { writeAnswer } from "./encode.ts";
 import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
 import { watchMesh } from "./health.ts";
+import { limitsOf } from "./limits.ts";
 import { checkHead, listen } from "./listener.ts";
 import { followContracts, type LivePlan } from "./live-plan.ts";
+import { rpcMetadata } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
-import { compilePlan, type Plan } from "./plan.ts";
-import type { Route, RouteOptions } from "./routes.ts";
+import { breakOff, isGone } from "./outgoing.ts";
+import { identified, permit } from "./permit.ts";
+import { compilePlan, type Plan, type Target } from "./plan.ts";
+import { type RestParts, serveRest } from "./rest.ts";
+import type { RouteMatch, Router } from "./router.ts";
+import type { RouteOptions } from "./routes.ts";
+import { type RpcSteps, serveRpc } from "./rpc.ts";
+import { httpMethodsOf, rpcRequestOf } from "./rpc-protocol.ts";
 import type { ContractSource } from "./sources/source.ts";
 import { answerError, httpError } from "./status.ts";
-import { encodeStream, type StreamTimings } from "./stream.ts";
+import type { StreamTimings } from "./stream.ts";
+import { createWebSockets } from "./web-socket.ts";
 
 /** What the gateway runs on. */
 export interface GatewayOptions {
@@ -64,7 +70,7 @@ export interface GatewayOptions {
   readonly maxConcurrent?: number;
   /** How many proxies stand in front and add to X-Forwarded-For. Default 0: the header is not believed. */
   readonly trustedHops?: number;
-  /** Bytes of a request's body. Default 4 MiB. */
+  /** Bytes of a request's body, or of one message of a stream. Default 4 MiB. */
   readonly maxBodyBytes?: number;
   /** Milliseconds for a body to arrive. Default 30,000. */
   readonly bodyTimeoutMs?: number;
@@ -91,6 +97,8 @@ export interface Gateway {
 interface Parts {
   readonly options: GatewayOptions;
   readonly plan: Plan;
+  /** What calls over REST need beside the plan. */
+  readonly rest: Omit<RestParts, "reading" | "types">;
   readonly authenticator: Authenticator;
   readonly admission: Admission;
   readonly forward: ForwardOptions;
@@ -118,6 +126,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     live = followContracts({ contracts, compile, log: options.log, clock });
     const shared = {
       options,
+      rest: restParts(options),
       authenticator: createAuthenticator(options),
       admission: createAdmission(options.rateLimit, options.maxConcurrent),
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
@@ -130,6 +139,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       tracer: options.tracing.tracer,
       clock,
       accessLog: createAccessLog(options.log, options.metrics.meter),
+      log: options.log,
       // The only look at the current plan that a request takes.
       handle: (exchange) => handle({ ...shared, plan: live.current }, exchange),
     });
@@ -155,10 +165,10 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
     exchange.error = error;
     reportRefusal(parts.options.refusals, exchange);
     const { response, request } = exchange;
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent || isGone(response)) {
       // Nobody reads it any more; the log should not say 200.
       if (!response.headersSent) response.statusCode = 499;
-      response.destroy();
+      breakOff(response);
       return;
     }
     const type = preferredType(request.headers.accept, ["application/json", "application/problem+json"]);
@@ -169,13 +179,17 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
 
 /** A request's walk. */
 async function serve(parts: Parts, exchange: Exchange): Promise<void> {
-  const { options, plan, admission, authenticator, clock } = parts;
-  const { types } = plan;
-  const { request } = exchange;
-  Object.assign(exchange.headers, corsHeaders(options.cors, request.headers));
-  checkHead(request);
+  const { options, plan, admission } = parts;
+  Object.assign(exchange.headers, corsHeaders(options.cors, exchange.request.headers));
+  checkHead(exchange.request);
   using _place = disposable(admission.enter());
 
+  const isRoute = () => plan.router.match(exchange.httpMethod, exchange.path).kind === "found";
+  const rpc = rpcRequestOf(plan.rpcs, exchange, isRoute);
+  if (rpc !== undefined) {
+    exchange.error = await serveRpc(exchange, rpc, rpcSteps(parts, exchange));
+    return;
+  }
   const found = await routed(parts, exchange);
   if (found === undefined) return;
   exchange.route = found.entry.template.text;
@@ -186,39 +200,42 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   }
   const { route } = target;
   exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
-
-  const config = options.serviceConfigs.methodConfig(route.method.parent.typeName, route.method.name);
-  using call = beginCall(exchange, route.method, config, parts.forward);
+  using call = begin(parts, exchange, route.method, parts.forward);
   try {
-    const open = options.openByDefault === true && route.access === undefined;
-    const who = await identified(parts, exchange, () => call.run(() => identify(authenticator, exchange, route, open)));
-    if (!open) checkAccess(route.access, { principal: who.principal, caller: undefined });
-    Object.assign(exchange.headers, admission.rate(clientKey(exchange, who), route.method.parent.typeName, clock()));
-
-    const mediaType = mediaTypeOf(route, request);
-    const body = await readBody(request, {
-      maxBytes: options.maxBodyBytes ?? 4 * 2 ** 20,
-      timeoutMs: options.bodyTimeoutMs ?? 30_000,
-    });
-    const contentType = request.headers["content-type"] ?? "";
-    const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
-    const message = decode(route, sent, { types: plan.contracts.types, lenient: options.lenient === true });
-    const answer = await call.forward(message, who.own ? undefined : who.principal);
-    if (answer.kind === "unary") await encode(exchange, route, answer, types);
-    else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);
+    const who = await permit(parts, exchange, call, route);
+    const principal = who.own ? undefined : who.principal;
+    exchange.error = await serveRest(restOf(parts), { exchange, route, pathValues: found.values, call, principal });
   } catch (error) {
     throw call.explain(error);
   }
 }
 
+function rpcSteps(parts: Parts, exchange: Exchange): RpcSteps {
+  const { limits, reading, types } = restOf(parts);
+  return {
+    begin: (method) => begin(parts, exchange, method, { ...parts.forward, metadata: rpcMetadata }),
+    admit: (call, rpc) => permit(parts, exchange, call, rpc),
+    limits,
+    reading,
+    types,
+  };
+}
+
+function begin({ options }: Parts, exchange: Exchange, method: DescMethod, forward: ForwardOptions) {
+  const config = options.serviceConfigs.methodConfig(method.parent.typeName, method.name);
+  return beginCall(exchange, method, config, forward);
+}
+
 /** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
-async function routed({ plan, options }: Parts, exchange: Exchange) {
+async function routed({ plan: { router, rpcs }, options }: Parts, exchange: Exchange) {
   const { httpMethod, path, request } = exchange;
   if (httpMethod === "OPTIONS" && path === "*") {
     await writeAnswer(exchange, 204, exchange.headers, "");
     return undefined;
   }
-  const found = plan.router.match(httpMethod, path);
+  const matched = exchange.upgrade === undefined ? router.match(httpMethod, path) : matchStream(router, path);
+  const rpc = matched.kind === "not-found" && httpMethod === "OPTIONS" ? rpcs.get(path) : undefined;
+  const found = rpc === undefined ? matched : ({ kind: "other-methods", allow: httpMethodsOf(rpc) } as const);
   switch (found.kind) {
     case "found":
       return found;
@@ -238,6 +255,14 @@ async function routed({ plan, options }: Parts, exchange: Exchange) {
   }
 }
 
+/** The row for a WebSocket: that of GET, and where GET has none the first of another method that streams. */
+function matchStream(router: Router<Target>, path: string): RouteMatch<Target> {
+  const get = router.match("GET", path);
+  if (get.kind !== "other-methods") return get;
+  const others = get.allow.map((method) => router.match(method, path));
+  return others.find((found) => found.kind === "found" && streams(found.entry.target)) ?? get;
+}
+
 async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, values: readonly string[]): Promise<void> {
   const { headers } = exchange.request;
   if (endpoint.access === "operator") {
@@ -251,28 +276,18 @@ async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, va
   await writeAnswer(exchange, answer.status, { ...exchange.headers, ...type }, body);
 }
 
-/** On a public method bad credentials are as good as none: signing in again must work with an old token in hand. */
-async function identify(authenticator: Authenticator, exchange: Exchange, { access }: Route, open: boolean): Promise<Identity> {
-  const identity = authenticator.identify(exchange.request.headers, exchange.receivedAt);
-  const isPublic = open || access?.level === AccessLevel.PUBLIC;
-  return isPublic ? identity.catch(() => ({ principal: undefined, own: false })) : identity;
+function streams(target: Target): boolean {
+  return target.kind === "rpc" && target.route.method.methodKind !== "unary";
 }
 
-/** Notes who it is; refusals count against the rate of their address, so that keys and tokens cannot be tried at speed. */
-async function identified(parts: Parts, exchange: Exchange, find: () => Promise<Identity>): Promise<Identity> {
-  try {
-    const who = await find();
-    exchange.principal = who.principal?.id ?? "";
-    exchange.sessionId = who.principal?.sessionId ?? "";
-    return who;
-  } catch (error) {
-    parts.admission.rate(exchange.client.address, "refused", parts.clock());
-    throw error;
-  }
+function restParts({ streams, cors, ...options }: GatewayOptions): Parts["rest"] {
+  const limits = limitsOf(options);
+  const sockets = createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors });
+  return { limits, timings: streams, sockets };
 }
 
-function clientKey(exchange: Exchange, { principal }: Identity): string {
-  return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
+function restOf({ rest, plan, options }: Parts): RestParts {
+  return { ...rest, reading: { types: plan.contracts.types, lenient: options.lenient === true }, types: plan.types };
 }
 
 function disposable(undo: () => void): Disposable {
