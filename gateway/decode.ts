@@ -11,7 +11,7 @@ import { parseQuery, pathOf, type QueryTarget, readFieldText, resolveParameter }
 import type { Route } from "./routes.ts";
 import { fillMask } from "./update-mask.ts";
 import { Violations } from "./violations.ts";
-import { maxWeight, tooHeavy, wireWeight } from "./weight.ts";
+import { maxWeight, tooHeavy, wireWeight } from "#mesh/net/weight.ts";
 
 /** A request as far as its message is concerned. */
 export interface RequestParts {

@@ -280,7 +280,8 @@ function streams(target: Target): boolean {
   return target.kind === "rpc" && target.route.method.methodKind !== "unary";
 }
 
-function restParts({ streams, cors, ...options }: GatewayOptions): Parts["rest"] {
+function restParts(options: GatewayOptions): Parts["rest"] {
+  const { streams, cors } = options;
   const limits = limitsOf(options);
   const sockets = createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors });
   return { limits, timings: streams, sockets };

@@ -2,7 +2,7 @@
  * A strict JSON reader (RFC 8259) for request bodies: the positions of mistakes, no duplicate keys, bounded nesting and
  * bounded memory, and numbers that a double would change kept as the text that was sent.
  */
-import { jsonWeights, maxWeight, tooHeavy } from "./weight.ts";
+import { jsonWeights, maxWeight, tooHeavy } from "#mesh/net/weight.ts";
 
 /** A number as it was sent, where a double cannot hold it to the last digit. */
 export class NumberText {
