@@ -8,7 +8,7 @@ import { notFound, unauthenticated } from "#mesh/errors.ts";
 import { loadContracts } from "./contracts.ts";
 import { checkOperator } from "./endpoints.ts";
 import { meshOver, outcome, startTestGateway, type TestGateway } from "./fixtures/harness.ts";
-import type { GatewayOptions } from "./gateway.ts";
+import type { GatewayOptions } from "./gateway-options.ts";
 
 describe("gateway: access, keys, limits, own endpoints", () => {
   const contracts = loadContracts(readFileSync(new URL("../gen/contracts.binpb", import.meta.url)));

@@ -4,6 +4,7 @@
  */
 import { create, type DescField, equals, fromBinary, type Message, type Registry } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { maxWeight, tooHeavy, wireWeight } from "#mesh/net/weight.ts";
 import { readBytes } from "./http-body.ts";
 import { type Json, JsonError, parseJson } from "./json.ts";
 import { claimOneof, fieldNamed, type Reading, readField, readMessage, takesNull } from "./proto-json.ts";
@@ -11,7 +12,6 @@ import { parseQuery, pathOf, type QueryTarget, readFieldText, resolveParameter }
 import type { Route } from "./routes.ts";
 import { fillMask } from "./update-mask.ts";
 import { Violations } from "./violations.ts";
-import { maxWeight, tooHeavy, wireWeight } from "#mesh/net/weight.ts";
 
 /** A request as far as its message is concerned. */
 export interface RequestParts {

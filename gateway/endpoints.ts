@@ -46,12 +46,12 @@ export interface EndpointParts {
  */
 export function ownEndpoints({ mesh, view, draining }: EndpointParts): RouteEntry<Endpoint>[] {
   return [
-    entry("GET", "/health", "public", () => {
+    endpointAt("GET", "/health", "public", () => {
       const report = view.health(draining());
       return { status: report.status === "DOWN" ? 503 : 200, json: report };
     }),
-    entry("GET", "/registry", "public", () => ({ status: 200, json: { services: view.services() } })),
-    entry("POST", "/circuit-breaker/reset/{service}", "operator", ([service = ""]) => {
+    endpointAt("GET", "/registry", "public", () => ({ status: 200, json: { services: view.services() } })),
+    endpointAt("POST", "/circuit-breaker/reset/{service}", "operator", ([service = ""]) => {
       if (!mesh.resetBreaker(service)) throw notFound("the circuit breaker of", service);
       return { status: 200, json: { service, state: "CLOSED" } };
     }),
@@ -87,7 +87,8 @@ export function refuseBody(contentLength: string | undefined, transferEncoding: 
   throw httpError(400, Code.InvalidArgument, "body: expected none", { connection: "close" });
 }
 
-function entry(
+/** A row of the table that leads to an endpoint. */
+export function endpointAt(
   httpMethod: string,
   template: string,
   access: Endpoint["access"],

@@ -4,25 +4,19 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import type { MeshClient } from "#mesh/client/client.ts";
-import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
 import { notFound } from "#mesh/errors.ts";
-import type { RefusalReporter } from "#mesh/identity/refusal-reporter.ts";
-import type { TokenVerifier } from "#mesh/identity/tokens.ts";
-import type { Registry } from "#mesh/registry/registry.ts";
-import type { Logger } from "#mesh/telemetry/log.ts";
-import type { Metrics } from "#mesh/telemetry/metrics.ts";
-import type { Tracing } from "#mesh/telemetry/trace.ts";
 import { createAccessLog } from "./access-log.ts";
-import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
+import { type Admission, createAdmission } from "./admit.ts";
 import { reportRefusal } from "./audit.ts";
 import { type Authenticator, createAuthenticator } from "./authenticate.ts";
 import type { Contracts } from "./contracts.ts";
-import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
+import { corsHeaders, preflightHeaders } from "./cors.ts";
+import { docsEndpoints } from "./docs.ts";
 import { writeAnswer } from "./encode.ts";
 import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
+import type { GatewayOptions } from "./gateway-options.ts";
 import { watchMesh } from "./health.ts";
 import { limitsOf } from "./limits.ts";
 import { checkHead, listen } from "./listener.ts";
@@ -34,55 +28,10 @@ import { identified, permit } from "./permit.ts";
 import { compilePlan, type Plan, type Target } from "./plan.ts";
 import { type RestParts, serveRest } from "./rest.ts";
 import type { RouteMatch, Router } from "./router.ts";
-import type { RouteOptions } from "./routes.ts";
 import { type RpcSteps, serveRpc } from "./rpc.ts";
 import { httpMethodsOf, rpcRequestOf } from "./rpc-protocol.ts";
-import type { ContractSource } from "./sources/source.ts";
 import { answerError, httpError } from "./status.ts";
-import type { StreamTimings } from "./stream.ts";
 import { createWebSockets } from "./web-socket.ts";
-
-/** What the gateway runs on. */
-export interface GatewayOptions {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  /** What to serve, fixed or from a source that changes it while the gateway runs. A source stays its owner's to dispose. */
-  readonly contracts: Contracts | ContractSource;
-  readonly mesh: MeshClient;
-  /** Undefined: no registry, so `/health` and `/registry` know no services. */
-  readonly registry?: Registry;
-  readonly serviceConfigs: ServiceConfigSource;
-  /** Verifies access tokens. Undefined: Authorization goes to the backend, which judges it. */
-  readonly verifier?: TokenVerifier;
-  /** Exchanges an API key for an access token. */
-  readonly exchangeApiKey?: (key: string) => Promise<string>;
-  /** The gateway's own keys: `key`, `name:key` or `name:key:role|scope|...`. */
-  readonly staticApiKeys?: readonly string[];
-  /** Hears of requests that the gateway refused for who sent them. */
-  readonly refusals?: Pick<RefusalReporter, "report">;
-  /** True: methods without an access rule are open. Default: they are refused to everybody. */
-  readonly openByDefault?: boolean;
-  readonly cors?: CorsOptions;
-  /** Default 2,000 requests per second and 4,000 at once, for each client and contract. */
-  readonly rateLimit?: RateLimit;
-  /** Requests at work at once; above it 503. Default 10,000. */
-  readonly maxConcurrent?: number;
-  /** How many proxies stand in front and add to X-Forwarded-For. Default 0: the header is not believed. */
-  readonly trustedHops?: number;
-  /** Bytes of a request's body, or of one message of a stream. Default 4 MiB. */
-  readonly maxBodyBytes?: number;
-  /** Milliseconds for a body to arrive. Default 30,000. */
-  readonly bodyTimeoutMs?: number;
-  /** True: names that the contract does not know are skipped instead of refused. Default false. */
-  readonly lenient?: boolean;
-  readonly templates?: RouteOptions;
-  readonly streams?: StreamTimings;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly tracing: Tracing;
-  readonly clock?: () => number;
-}
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -111,7 +60,7 @@ interface Parts {
  * @throws ContractError naming every rule that cannot be served, or the error of the socket (EADDRINUSE).
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { mesh, contracts, clock = Date.now } = options;
+  const { mesh, contracts, openByDefault = false, clock = Date.now } = options;
   let draining = false;
   const view = watchMesh({
     registry: options.registry,
@@ -119,7 +68,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     report: () => live.report(),
     breakers: () => mesh.breakers(),
   });
-  const own = ownEndpoints({ mesh, view, draining: () => draining });
+  const docs = options.docs === false ? [] : docsEndpoints({ title: options.title ?? "API", openByDefault });
+  const own = [...ownEndpoints({ mesh, view, draining: () => draining }), ...docs];
   const compile = (changed: Contracts) => compilePlan(changed, own, options.templates);
   let live: LivePlan;
   try {

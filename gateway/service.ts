@@ -43,6 +43,8 @@ export const gatewaySettings = {
   gatewayBodyTimeoutMs: duration("GATEWAY_BODY_TIMEOUT", "30s"),
   /** Skips what the contract does not know in queries and bodies, in place of refusing it. */
   gatewayLenient: flag("GATEWAY_LENIENT", false),
+  /** Serves `/openapi.json` and `/docs`. */
+  gatewayDocs: flag("GATEWAY_DOCS", true),
   /** Where the contracts come from: the image that is built with the platform, what services tell by gRPC reflection, or both. */
   gatewayContracts: oneOf("GATEWAY_CONTRACTS", ["image", "reflection", "both"], "image"),
   /** The image, followed as it changes. Empty: gen/contracts.binpb. */
@@ -116,6 +118,8 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       maxBodyBytes: config.gatewayMaxBodyBytes,
       bodyTimeoutMs: config.gatewayBodyTimeoutMs,
       lenient: config.gatewayLenient,
+      docs: config.gatewayDocs,
+      title: "Heddle",
       log,
       metrics,
       tracing,

@@ -24,7 +24,7 @@ import { file_google_rpc_status } from "#gen/google/rpc/status_pb.ts";
 import { file_heddle_v1_access } from "#gen/heddle/v1/access_pb.ts";
 
 /**
- * By path. They stand in for those of backends: each language carries its own edition of descriptor.proto and its friends, and
+ * By path, imports first. They stand in for those of backends: each language carries its own edition of descriptor.proto and its friends, and
  * those differ without meaning anything.
  */
 export const ownFiles: ReadonlyMap<string, FileDescriptorProto> = collect([
@@ -53,8 +53,8 @@ function collect(files: readonly DescFile[]): Map<string, FileDescriptorProto> {
   const found = new Map<string, FileDescriptorProto>();
   const add = (file: DescFile): void => {
     if (found.has(file.proto.name)) return;
-    found.set(file.proto.name, file.proto);
     for (const imported of file.dependencies) add(imported);
+    found.set(file.proto.name, file.proto);
   };
   for (const file of files) add(file);
   return found;
