@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -31,9 +31,9 @@ export async function install(folder) {
     present: existsSync(join(folder, "node_modules")),
     node: existsSync(join(folder, "node_modules/.bin/node")),
   });
-  if (state === "fresh") return 0;
-  if (state === "unstamped") {
-    writeFileSync(stampFile, stamp);
+  if (state === "unstamped") writeFileSync(stampFile, stamp);
+  if (state === "fresh" || state === "unstamped") {
+    linkCommand(folder);
     return 0;
   }
   console.log(
@@ -44,6 +44,7 @@ export async function install(folder) {
   const { code, output } = await npmCi(folder);
   if (code === 0 && existsSync(join(folder, "node_modules/.bin/node"))) {
     writeFileSync(stampFile, stamp);
+    linkCommand(folder);
     return 0;
   }
   // npm follows its reason with pages of usage.
@@ -81,6 +82,21 @@ export function installState(seen) {
  */
 export function stampOf(lock) {
   return `${createHash("sha256").update(lock).digest("hex")} ${process.platform}-${process.arch}\n`;
+}
+
+/**
+ * Puts `heddle` beside the dependencies' commands, where `npx heddle` and npm scripts look first: npm does not link the bin of the
+ * package that it installs for. Where links are not allowed, `node cli/heddle.mjs` is the same.
+ */
+function linkCommand(folder) {
+  const link = join(folder, "node_modules/.bin/heddle");
+  if (existsSync(link)) return;
+  try {
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync("../../cli/heddle.mjs", link);
+  } catch {
+    // Nothing depends on it.
+  }
 }
 
 /** Whether npm's record holds every package of the lock that it had to install, and nothing else. */

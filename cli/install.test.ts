@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { explain, installState, stampOf } from "./install.mjs";
@@ -82,6 +82,15 @@ describe("install.mjs", () => {
       calls: 1,
     });
     assert.deepEqual(run(works), { code: 0, out: "", err: "", calls: 1 });
+  });
+
+  it("leaves a link to the heddle command where npx looks first, and puts it back when it is gone", () => {
+    const link = join(folder, "node_modules/.bin/heddle");
+    run(works);
+    assert.equal(readlinkSync(link), "../../cli/heddle.mjs");
+    rmSync(link);
+    assert.equal(run(works).calls, 1);
+    assert.equal(readlinkSync(link), "../../cli/heddle.mjs");
   });
 
   it("installs again when package-lock.json changed", () => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -66,6 +68,24 @@ describe("heddle", () => {
     const commands = ["up", "down", "status", "logs", "restart", "scale", "call", "url", "doctor", "gateway", "config", "admin"];
     for (const command of commands) assert.match(stdout, new RegExp(`^  ${command}\\b`, "m"));
   });
+
+  it("--version is that of package.json", () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
+    assert.deepEqual(heddle("--version"), { status: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  it("gateway --port with a port that is taken says by whom", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const image = join(import.meta.dirname, "../gen/contracts.binpb");
+    const { status, stderr } = heddle(
+      ...["gateway", "--contracts", image, "--upstream", "auth.v1.AuthService=127.0.0.1:1", "--port", String(port)],
+    );
+    server.close();
+    assert.equal(status, 1);
+    assert.match(stderr, new RegExp(`^heddle: port ${port}, which the gateway wants, is taken by .* with --port\\n$`));
+  }).timeout(60_000);
 
   it("down without a platform says so and ends with 0", () => {
     assert.deepEqual(heddle("down"), { status: 0, stdout: "the platform is not running\n", stderr: "" });

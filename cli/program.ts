@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { ConfigError } from "#mesh/config.ts";
@@ -29,6 +30,7 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
   const program = new Command("heddle").description(
     "Runs and asks a Heddle platform: services, their registry and their database.",
   );
+  program.version(versionOf(context.root), "-V, --version", "print the version");
   const run = async (work: Promise<number | undefined>) => ends((await work) ?? 0);
 
   program
@@ -72,7 +74,7 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .argument("<method>", "pkg.Service/Method")
     .argument("[json]", "the request; `-` reads it from stdin, one line per message of a stream", "{}")
     .option("--token <token>", "an access token: the call is made in its holder's name")
-    .option("--address <host:port>", "there, instead of asking the registry")
+    .option("--address <host:port>", "there, instead of asking the registry", hostAndPort)
     .option("-H, --header <name:value>", "send this header as well; may be repeated", collect, [])
     .option("--deadline <ms>", "the most that the call may take, in milliseconds", wholeNumber(1, 86_400_000))
     .action(async (method, json, options) => run((await import("./commands/call.ts")).call(context, method, json, options)));
@@ -160,12 +162,22 @@ function report(error: unknown, { err }: CommandContext): number {
   return 1;
 }
 
+function versionOf(root: string): string {
+  return (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string }).version;
+}
+
 function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {
     const number = Number(text);
     if (/^\d+$/.test(text) && number >= min && number <= max) return number;
     throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
   };
+}
+
+function hostAndPort(text: string): string {
+  const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(text)?.[1]);
+  if (port > 0 && port < 65_536) return text;
+  throw new InvalidArgumentError("Expected host:port.");
 }
 
 function collect(value: string, before: readonly string[] = []): readonly string[] {

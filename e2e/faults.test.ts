@@ -36,7 +36,7 @@ describe("faults under 200 requests a second of idempotent calls, notification s
     const backMs = performance.now() - killedAt;
     const { sent, failures, slowestMs } = await load.stop();
     console.log(`      ${sent} sent, ${failures.length} failed, slowest ${slowestMs} ms, back after ${Math.round(backMs)} ms`);
-    assert.deepEqual(failures, []);
+    assert.deepEqual(failures.slice(0, 5), []);
     assert.ok(backMs <= 5000, `back after ${backMs} ms`);
   }).timeout(60_000);
 
@@ -47,7 +47,7 @@ describe("faults under 200 requests a second of idempotent calls, notification s
     await until("two instances in rotation", async () => (await inRotation(platform)) === 2, 20_000);
     const { sent, failures, slowestMs } = await load.stop();
     console.log(`      ${sent} sent, ${failures.length} failed, slowest ${slowestMs} ms`);
-    assert.deepEqual(failures, []);
+    assert.deepEqual(failures.slice(0, 5), []);
     const now = pids(await platform.processes());
     assert.deepEqual(
       now.filter((pid) => before.includes(pid)),

@@ -65,7 +65,11 @@ export async function startPlatform(env: Readonly<Record<string, string>> = {}):
     const { stdout } = await promisify(execFile)(process.execPath, [heddle, ...args], { cwd: root, env: environment });
     return stdout;
   };
-  const processes = async () => (JSON.parse(await run("status", "--json")) as { processes: PlatformProcess[] }).processes;
+  const processes = async () => {
+    // Its exit code is 1 while a process is not ready; what it shows is whole all the same.
+    const shown = await run("status", "--json").catch((error: { stdout?: string }) => error.stdout ?? "");
+    return (JSON.parse(shown) as { processes: PlatformProcess[] }).processes;
+  };
   const gateway = `http://127.0.0.1:${8080 + offset}`;
   const stop = async () => {
     const pids = supervisor.exitCode === null ? (await processes().catch(() => [])).map(({ pid }) => pid) : [];

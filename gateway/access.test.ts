@@ -6,8 +6,9 @@ import { AuthService, GetMeResponseSchema, LoginResponseSchema } from "#gen/auth
 import { currentContext, type Principal } from "#mesh/context.ts";
 import { notFound, unauthenticated } from "#mesh/errors.ts";
 import { loadContracts } from "./contracts.ts";
+import { checkOperator } from "./endpoints.ts";
 import { meshOver, outcome, startTestGateway, type TestGateway } from "./fixtures/harness.ts";
-import type { GatewayOptions } from "./gateway.ts";
+import type { GatewayOptions } from "./gateway-options.ts";
 
 describe("gateway: access, keys, limits, own endpoints", () => {
   const contracts = loadContracts(readFileSync(new URL("../gen/contracts.binpb", import.meta.url)));
@@ -76,6 +77,13 @@ describe("gateway: access, keys, limits, own endpoints", () => {
     assert.equal((await gateway.send("GET /api/v1/auth/me", { headers: { authorization: "Bearer ada" } })).text, '{"id":"ada"}');
   });
 
+  it("lets no cache keep an answer that can hold a secret (RFC 6749, 5.1)", async () => {
+    const signedIn = await gateway.send("POST /api/v1/auth/login", login);
+    assert.equal(signedIn.headers["cache-control"], "no-store");
+    const me = await gateway.send("GET /api/v1/auth/me", { headers: { authorization: "Bearer ada" } });
+    assert.equal(me.headers["cache-control"], undefined);
+  });
+
   it("exchanges an API key, and passes its owner on", async () => {
     assert.equal((await gateway.send("GET /api/v1/auth/me", { headers: { "x-api-key": "hk" } })).text, '{"id":"key-owner"}');
     assert.equal(
@@ -130,6 +138,14 @@ describe("gateway: access, keys, limits, own endpoints", () => {
     await using full = await startTestGateway({ maxConcurrent: 0 });
     const reply = await full.send("GET /v1/echo");
     assert.deepEqual([reply.status, reply.headers["retry-after"]], [503, "1"]);
+  });
+
+  it("takes an administrator's API key for an operator's when it is unlimited or has the scope, and not otherwise", () => {
+    const key = (...scopes: string[]) => ({ principal: { ...user("admin"), kind: "api-key", scopes } as const, own: false });
+    for (const scopes of [[], ["*"], ["gateway:operate"], ["gateway:*"]]) checkOperator(key(...scopes));
+    for (const scopes of [["notifications:send"], ["gateway:read"]]) {
+      assert.throws(() => checkOperator(key(...scopes)), /needs an API key with the scope "gateway:operate"/);
+    }
   });
 
   it("answers /health and /registry to anybody, and resets breakers for operators only", async () => {

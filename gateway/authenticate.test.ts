@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Code, type ConnectError } from "@connectrpc/connect";
-import type { Principal } from "#mesh/context.ts";
-import { from, notFound, reasonOf, unauthenticated, unavailable } from "#mesh/errors.ts";
+import { type CallContext, currentContext, type Principal, runWithContext } from "#mesh/context.ts";
+import { canceled, from, notFound, reasonOf, unauthenticated, unavailable } from "#mesh/errors.ts";
 import { type AuthenticateOptions, createAuthenticator } from "./authenticate.ts";
 
 /** Verifies `good:<id>` and `short:<id>`, which ends at 100 s; counts what it is asked. */
@@ -26,6 +26,19 @@ function parts(overrides: AuthenticateOptions = {}) {
     ...overrides,
   };
   return { asked, revoked, authenticator: createAuthenticator(options) };
+}
+
+function contextWith(signal: AbortSignal): CallContext {
+  return {
+    deadline: 1000,
+    signal,
+    principal: undefined,
+    caller: undefined,
+    trace: { traceId: "", spanId: "", flags: 0, state: "" },
+    correlationId: "c",
+    criticality: "CRITICAL",
+    client: { address: "192.0.2.1", userAgent: "" },
+  };
 }
 
 function principal(token: string): Principal {
@@ -98,6 +111,29 @@ describe("gateway/authenticate", () => {
       reasons.push(reasonOf(await failure(authenticator.identify({ "x-api-key": "wrong" }, now))));
     assert.deepEqual(reasons, ["API_KEY_INVALID", "API_KEY_INVALID", "API_KEY_INVALID"]);
     assert.equal(asked.length, 2);
+  });
+
+  it("a request that leaves while its key is exchanged ends, and the one that waits for the same exchange does not", async () => {
+    const answer = Promise.withResolvers<string>();
+    const contexts: (CallContext | undefined)[] = [];
+    const { authenticator } = parts({
+      exchangeApiKey() {
+        contexts.push(currentContext());
+        return answer.promise;
+      },
+    });
+    const [leaving, staying] = [new AbortController(), new AbortController()];
+    const identify = ({ signal }: AbortController) =>
+      runWithContext(contextWith(signal), () => authenticator.identify({ "x-api-key": "hk_1" }, 0));
+    const [first, second] = [failure(identify(leaving)), identify(staying)];
+    leaving.abort(canceled("left"));
+    assert.equal((await first).rawMessage, "left");
+    answer.resolve("good.token");
+    assert.equal((await second).principal?.id, "good.token");
+    assert.deepEqual(
+      contexts.map((context) => [context?.signal.aborted, context?.deadline, context?.client.address]),
+      [[false, 5000, "192.0.2.1"]],
+    );
   });
 
   it("says UNAVAILABLE, and remembers nothing, while auth is away", async () => {

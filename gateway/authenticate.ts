@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { LRUCache } from "lru-cache";
-import type { Principal } from "#mesh/context.ts";
+import { currentContext, detachedContext, type Principal, runWithContext } from "#mesh/context.ts";
 import { from, unauthenticated } from "#mesh/errors.ts";
 import type { TokenVerifier } from "#mesh/identity/tokens.ts";
 
@@ -90,7 +90,7 @@ class ExchangedKeys {
         throw error;
       }
     }
-    const token = await this.#exchange(id, key, now);
+    const token = await whileWanted(this.#exchange(id, key, now));
     const principal = await verifier.verify(token, now);
     this.#tokens.set(id, { token, until: principal.expiresAt - renewMs });
     return principal;
@@ -99,7 +99,7 @@ class ExchangedKeys {
   #exchange(id: string, key: string, now: number): Promise<string> {
     const pending = this.#pending.get(id);
     if (pending !== undefined) return pending;
-    const started = this.#ask(id, key, now).finally(() => this.#pending.delete(id));
+    const started = shared(() => this.#ask(id, key, now), now).finally(() => this.#pending.delete(id));
     this.#pending.set(id, started);
     return started;
   }
@@ -118,6 +118,28 @@ class ExchangedKeys {
       throw refusal;
     }
   }
+}
+
+/** How long auth may take to exchange a key, in milliseconds. */
+const exchangeMs = 5000;
+
+/** Runs work that others may wait for too: it does not end with the request that happened to ask first. */
+function shared<T>(work: () => T, now: number): T {
+  const first = currentContext();
+  if (first === undefined) return work();
+  return runWithContext({ ...detachedContext(first, now + exchangeMs), criticality: first.criticality }, work);
+}
+
+/** `work`, until the request that waits for it has ended. */
+function whileWanted<T>(work: Promise<T>): Promise<T> {
+  const signal = currentContext()?.signal;
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }
 
 function bearerOf(headers: IncomingHttpHeaders): string | undefined {

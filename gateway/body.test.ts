@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from "node:zlib";
-import { outcome, startTestGateway, type TestGateway } from "./fixtures/harness.ts";
+import { outcome, startTestGateway, type TestGateway, until } from "./fixtures/harness.ts";
 
 describe("gateway/body and gateway/encode", () => {
   let gateway: TestGateway;
@@ -94,5 +95,49 @@ describe("gateway/body and gateway/encode", () => {
   it("answers 408 to a body that does not come", async () => {
     const head = "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{";
     assert.match(await gateway.raw(head, "hold"), /^HTTP\/1\.1 408 .*"body: expected all of it within 200 ms"/s);
+  });
+});
+
+describe("gateway/body: bombs", () => {
+  it("stops at a hundred times what was sent: 5 KB never become 4 MB", async () => {
+    await using gateway = await startTestGateway();
+    const expand = async (bytes: number) => {
+      const body = gzipSync(`{"string":"${" ".repeat(bytes)}"}`);
+      return outcome(await gateway.send("POST /v1/echo", { body, headers: { "content-encoding": "gzip" } }));
+    };
+    // What is small anyway may expand as far as it likes.
+    assert.equal(await expand(60_000), "200 ");
+    assert.equal(await expand(3_000_000), "413 body: expected it to expand at most a hundredfold, got more");
+    const text = Array.from({ length: 20_000 }, (_, n) => `row ${n * n}`).join(" ");
+    const body = gzipSync(JSON.stringify({ string: text }));
+    assert.equal((await gateway.send("POST /v1/echo", { body, headers: { "content-encoding": "gzip" } })).status, 200);
+  });
+});
+
+describe("gateway/body: many bodies that do not end", () => {
+  it("holds at most 64 MB of them, refuses the large ones above that, and still takes small ones", async () => {
+    await using gateway = await startTestGateway({ bodyTimeoutMs: 20_000 });
+    const head = `POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: ${4 * 2 ** 20}\r\n\r\n`;
+    const unfinished = Buffer.concat([Buffer.from(head), Buffer.alloc(4 * 2 ** 20 - 1, " ")]);
+    const sockets = Array.from({ length: 24 }, () => {
+      const socket = connect(gateway.port, "127.0.0.1");
+      const state = { socket, answer: "" };
+      socket
+        .on("error", () => {})
+        .on("data", (chunk: Buffer) => {
+          state.answer += chunk.toString("latin1");
+        });
+      socket.write(unfinished);
+      return state;
+    });
+    const refused = () => sockets.filter(({ answer }) => /^HTTP\/1\.1 503 .*retry-after: 1\r\n/s.test(answer));
+    await until(() => refused().length >= 8);
+    assert.equal((await gateway.send("POST /v1/echo", { body: '{"string":"hi"}' })).text, '{"string":"hi"}');
+    assert.match(refused()[0]?.answer ?? "", /"the gateway holds as many unfinished bodies as it can"/);
+    assert.ok(refused().length < 12, `${refused().length} of 24 were refused`);
+    for (const { socket } of sockets) socket.destroy();
+    // Those that went away have given their share back.
+    await until(() => gateway.lines.length === sockets.length + 1);
+    assert.equal((await gateway.send("POST /v1/echo", { body: `{"string":"${"x".repeat(1_000_000)}"}` })).status, 200);
   });
 });

@@ -1,9 +1,10 @@
 /** A request's body, read whole: bounded in size and time, its content encoding undone. */
 import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, inflateRaw } from "node:zlib";
 import { Code } from "@connectrpc/connect";
-import { canceled, invalidArgument } from "#mesh/errors.ts";
+import { canceled, invalidArgument, unavailable } from "#mesh/errors.ts";
 import { protobufType } from "./decode.ts";
 import { isHttpBody } from "./http-body.ts";
 import type { Route } from "./routes.ts";
@@ -17,8 +18,18 @@ export interface BodyLimits {
   readonly timeoutMs: number;
 }
 
+/**
+ * How many bytes of bodies that are not whole yet a process holds: clients that send all but the last byte would otherwise fill its memory.
+ * Above that no body grows beyond `smallBytes`, so that a sign-in still gets through.
+ */
+const maxHeldBytes = 64 * 2 ** 20;
+const smallBytes = 16 * 2 ** 10;
+/** Of the process, since that is what memory belongs to. */
+let heldBytes = 0;
+
 /** Whether the request has a body at all. */
 export function hasBody(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor === 2) return !(request as unknown as Http2ServerRequest).stream.endAfterHeaders;
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 
@@ -47,7 +58,7 @@ export function mediaTypeOf(route: Route, request: IncomingMessage): string {
  * Reads the body and undoes its Content-Encoding (gzip, br, deflate).
  *
  * @throws an error of status 413, 415 or 408; INVALID_ARGUMENT when it is not in the encoding; CANCELLED when the client
- *   goes away.
+ *   goes away; UNAVAILABLE with RetryInfo while too many large bodies are under way.
  */
 export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Uint8Array> {
   const encodings = encodingsOf(request);
@@ -61,11 +72,13 @@ function takesAnyType(route: Route): boolean {
   return route.body.kind === "none" || isHttpBody(route.method.input);
 }
 
-type Encoding = "gzip" | "br" | "deflate";
+/** The content encodings that are undone. */
+export type Encoding = "gzip" | "br" | "deflate";
 
 const supported = "gzip, br, deflate";
 
-function encodingsOf(request: IncomingMessage): Encoding[] {
+/** The encodings of a body, in the order in which they were applied. @throws an error of status 415 for others. */
+export function encodingsOf(request: IncomingMessage): Encoding[] {
   const header = request.headers["content-encoding"] ?? "";
   const names = header.split(",").map((name) => name.trim().toLowerCase());
   const encodings = names.filter((name) => name !== "" && name !== "identity").map((name) => (name === "x-gzip" ? "gzip" : name));
@@ -89,13 +102,18 @@ function readRaw(request: IncomingMessage, { maxBytes, timeoutMs }: BodyLimits):
     let size = 0;
     const settle = (act: () => void) => {
       clearTimeout(timer);
+      heldBytes -= size;
       request.off("data", onData).off("end", onEnd).off("close", onClose).off("error", onClose);
       act();
     };
     const onData = (chunk: Buffer) => {
       size += chunk.length;
+      heldBytes += chunk.length;
       chunks.push(chunk);
       if (size > maxBytes) settle(() => reject(tooLarge(maxBytes, "more")));
+      else if (heldBytes > maxHeldBytes && size > smallBytes) {
+        settle(() => reject(unavailable("the gateway holds as many unfinished bodies as it can", 1000)));
+      }
     };
     const onEnd = () =>
       settle(() => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size)));
@@ -116,14 +134,23 @@ const decompressors = {
   rawDeflate: promisify(inflateRaw) as (body: Uint8Array, o: object) => Promise<Uint8Array>,
 };
 
-async function decompress(body: Uint8Array, encoding: Encoding, maxOutputLength: number): Promise<Uint8Array> {
+/** Bytes up to which a body may expand as far as it likes. */
+const smallExpanded = 2 ** 16;
+
+/** Undoes one encoding. @throws INVALID_ARGUMENT for other bytes; an error of status 413 beyond `maxBytes` bytes. */
+export async function decompress(body: Uint8Array, encoding: Encoding, maxBytes: number): Promise<Uint8Array> {
+  // JSON shrinks to a tenth. What shrinks to a thousandth was made to cost us: 5 KB of it would be 4 MB.
+  const expandable = Math.max(smallExpanded, 100 * body.length);
+  const maxOutputLength = Math.min(maxBytes, expandable);
   // "deflate" is zlib's format (RFC 9110), but some clients leave its two-byte header out.
   const raw = encoding === "deflate" && (((body[0] ?? 0) & 0x0f) !== 8 || ((body[0] ?? 0) * 256 + (body[1] ?? 0)) % 31 !== 0);
   try {
     return await decompressors[raw ? "rawDeflate" : encoding](body, { maxOutputLength });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE")
-      throw tooLarge(maxOutputLength, "more");
+    if (error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE") {
+      if (maxBytes <= expandable) throw tooLarge(maxBytes, "more");
+      throw httpError(413, Code.ResourceExhausted, "body: expected it to expand at most a hundredfold, got more");
+    }
     throw invalidArgument([{ field: "", description: `body: expected ${encoding}, as content-encoding says, got other bytes` }]);
   }
 }

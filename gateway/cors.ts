@@ -40,7 +40,10 @@ export function preflightHeaders(
   };
 }
 
-const exposed = "X-Correlation-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, ETag";
+const exposed = [
+  ...["X-Correlation-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "ETag", "Content-Range"],
+  ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"],
+].join(", ");
 
 function isAllowed({ origins }: CorsOptions, origin: string): boolean {
   return origins.includes("*") || origins.includes(origin);

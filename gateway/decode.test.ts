@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fromBinary, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { protobufType } from "./decode.ts";
-import { echoService } from "./fixtures/harness.ts";
+import { echoService } from "./fixtures/echo.ts";
 import { read } from "./fixtures/read.ts";
 
 describe("gateway/decode: bodies", () => {
@@ -151,4 +151,23 @@ describe("gateway/decode: bodies", () => {
       ": expected echo.v1.Everything in the protobuf wire format, got 1 bytes that are none",
     ]);
   });
+
+  const many = (count: number, ...bytes: number[]) => Buffer.alloc(count * bytes.length, Buffer.from(bytes));
+  const wires: [what: string, bytes: Buffer, answer: JsonValue][] = [
+    ["2,000,000 empty messages", many(2_000_000, 0xba, 0x01, 0x00), ["the values take more memory"]],
+    ["1,300,000 entries of a map", many(1_300_000, 0xc2, 0x01, 0x00), ["the values take more memory"]],
+    ["800,000 empty entries of a map of messages", many(800_000, 0xda, 0x01, 0x02, 0x12, 0x00), ["the values take more memory"]],
+    ["1,300,000 empty texts", many(1_300_000, 0xa2, 0x01, 0x00), ["the values take more memory"]],
+    ["2,000,000 unknown fields", many(2_000_000, 0x78 + 0x80, 0x7f, 0x00), {}],
+    ["3 empty messages", many(3, 0xba, 0x01, 0x00), { children: [{}, {}, {}] }],
+  ];
+  for (const [what, bytes, answer] of wires) {
+    it(`answers ${what} in the wire format without taking more than 16 MB for them`, () => {
+      const got = read("POST /v1/echo", bytes, { type: protobufType });
+      const shown = Array.isArray(got)
+        ? got.map((line) => String(line).replace(/^: (the values take more memory).*/, "$1"))
+        : got;
+      assert.deepEqual(shown, answer);
+    });
+  }
 });

@@ -4,6 +4,7 @@
  */
 import { create, type DescField, equals, fromBinary, type Message, type Registry } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { maxWeight, tooHeavy, wireWeight } from "#mesh/net/weight.ts";
 import { readBytes } from "./http-body.ts";
 import { type Json, JsonError, parseJson } from "./json.ts";
 import { claimOneof, fieldNamed, type Reading, readField, readMessage, takesNull } from "./proto-json.ts";
@@ -112,7 +113,12 @@ function readBinary(message: ReflectMessage, field: DescField | undefined, body:
     return {};
   }
   try {
-    const placed = place(message, field, fromBinary(type, body));
+    if (wireWeight(type, body) > maxWeight) {
+      violations.add(field?.name ?? "", `the values ${tooHeavy}`);
+      return {};
+    }
+    // Fields that the contract does not know are refused in JSON; here they end at the gateway, and take no memory.
+    const placed = place(message, field, fromBinary(type, body, { readUnknownFields: false }));
     return { message: placed, gave: (fields: readonly DescField[]) => isSet(placed, fields) };
   } catch {
     violations.expected(field?.name ?? "", `${type.typeName} in the protobuf wire format`, `${body.length} bytes that are none`);

@@ -1,21 +1,33 @@
 /** Step 6: what a backend answered, as HTTP: the head and body of a unary answer. Streams are in stream.ts. */
-import type { ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { brotliCompress, constants, deflate, gzip } from "node:zlib";
-import { create, type DescField, type JsonValue, type Message, type Registry, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  type JsonValue,
+  type Message,
+  type Registry,
+  toBinary,
+  toJson,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { protobufType } from "./decode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answer } from "./forward.ts";
-import { bytesOf } from "./http-body.ts";
+import { bytesOf, writeBytes } from "./http-body.ts";
 import { httpCodeHeader, responseHeaders } from "./metadata.ts";
 import { preferredEncoding, preferredType } from "./negotiate.ts";
+import { writeWhole } from "./outgoing.ts";
+import { entityTag } from "./range.ts";
 import type { Route } from "./routes.ts";
 
 /** A body with its content type. */
 export interface Encoded {
   readonly contentType: string;
   readonly body: string | Uint8Array;
+  /** The bytes of an HttpBody, which go out as they are or in part, and never compressed. */
+  readonly raw?: Uint8Array;
 }
 
 /**
@@ -30,21 +42,45 @@ export async function encode(
 ): Promise<void> {
   const { accept } = exchange.request.headers;
   const encoded = encodeMessage(route, answer.message, types, accept);
-  const headers = { ...exchange.headers, ...responseHeaders(answer.header) };
-  await writeAnswer(exchange, statusOf(answer), { ...headers, "content-type": encoded.contentType }, encoded.body);
+  const headers = {
+    ...exchange.headers,
+    ...cacheHeaders(route.method.output),
+    ...responseHeaders(answer.header),
+    "content-type": encoded.contentType,
+  };
+  const status = statusOf(answer);
+  if (encoded.raw === undefined) await writeAnswer(exchange, status, headers, encoded.body);
+  else await writeBytes(exchange, status, headers, encoded.raw, entityTag(answer.header.get("etag")));
+}
+
+/** No cache may keep a token or a key (RFC 6749, 5.1): an answer with a field that the contract marks as not to be shown. */
+function cacheHeaders(type: DescMessage): Record<string, string> {
+  const secret = type.fields.some((field) => field.proto.options?.debugRedact === true);
+  return secret ? { "cache-control": "no-store" } : {};
 }
 
 /** The body that a message makes under a route. */
 export function encodeMessage(route: Route, message: Message, types: Registry, accept?: string): Encoded {
-  const { responseField } = route;
-  const part = reflect(route.method.output, message, false);
-  const whole = responseField?.fieldKind === "message" ? part.get(responseField) : responseField === undefined ? part : undefined;
-  const bytes = whole === undefined ? undefined : bytesOf(whole.message);
-  if (bytes !== undefined) return { contentType: bytes.contentType, body: bytes.data };
+  const whole = messageUnder(route, message);
+  const bytes = bytesUnder(route, message);
+  if (bytes !== undefined) return { contentType: bytes.contentType, body: bytes.data, raw: bytes.data };
   if (whole !== undefined && preferredType(accept, ["application/json", protobufType]) === protobufType) {
     return { contentType: protobufType, body: toBinary(whole.desc, whole.message) };
   }
   return { contentType: "application/json", body: encodeJson(route, message, types) };
+}
+
+/** The bytes that a message makes under a route which answers with a google.api.HttpBody; undefined for any other. */
+export function bytesUnder(route: Route, message: Message): ReturnType<typeof bytesOf> {
+  const whole = messageUnder(route, message);
+  return whole === undefined ? undefined : bytesOf(whole.message);
+}
+
+/** The response or its `response_body` field; undefined when that is no message. */
+function messageUnder({ method, responseField }: Route, message: Message): ReflectMessage | undefined {
+  const whole = reflect(method.output, message, false);
+  if (responseField === undefined) return whole;
+  return responseField.fieldKind === "message" ? whole.get(responseField) : undefined;
 }
 
 /** The JSON text that a message makes under a route. */
@@ -67,20 +103,18 @@ export async function writeAnswer(
   headers: Readonly<Record<string, string>>,
   body: string | Uint8Array,
 ): Promise<void> {
-  const { response, request } = exchange;
+  const { request } = exchange;
   const bytes = typeof body === "string" ? Buffer.from(body) : body;
   const empty = status === 204 || status === 304;
   const offers = isText(headers["content-type"] ?? "") && bytes.length >= leastCompressed && !empty ? encodings : [];
   const coding = preferredEncoding(one(request.headers["accept-encoding"]), offers);
   const sent = coding === undefined ? bytes : await compressors[coding](bytes);
-  if (response.destroyed) return;
-  response.writeHead(status, {
+  const coded = {
     ...headers,
     ...(offers.length === 0 ? {} : { vary: headers.vary === undefined ? "Accept-Encoding" : `${headers.vary}, Accept-Encoding` }),
     ...(coding === undefined ? {} : { "content-encoding": coding }),
-    ...(empty ? {} : { "content-length": sent.length }),
-  });
-  await finished(response, empty || request.method === "HEAD" ? undefined : sent);
+  };
+  await writeWhole(exchange, status, coded, sent);
 }
 
 /** Bytes from which compression saves a packet. */
@@ -117,13 +151,6 @@ function fieldJson(message: ReflectMessage, field: DescField, types: Registry): 
   only.set(field, message.get(field));
   const json = toJson(desc, only.message, { registry: types }) as Record<string, JsonValue>;
   return json[field.jsonName] ?? null;
-}
-
-function finished(response: ServerResponse, body: Uint8Array | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    response.once("close", resolve);
-    response.end(body, () => resolve());
-  });
 }
 
 function one(value: string | string[] | undefined): string | undefined {

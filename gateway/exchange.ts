@@ -1,9 +1,16 @@
 /** One request and its answer on the way through the gateway, and all that the access log says of it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { ROOT_CONTEXT, type Span, SpanKind, type Tracer, trace } from "@opentelemetry/api";
 import type { TraceContext } from "#mesh/context.ts";
 import { childOf, newTrace, parseTraceparent } from "#mesh/telemetry/trace.ts";
 import { type ClientOfRequest, clientOf, correlationIdOf } from "./correlation.ts";
+
+/** The connection of a client that wants to speak WebSocket, and the first bytes after its head. */
+export interface Upgrade {
+  readonly socket: Socket;
+  readonly head: Buffer;
+}
 
 /** What is known of a request from its head alone, and what the steps find out. */
 export interface Exchange {
@@ -25,12 +32,16 @@ export interface Exchange {
   readonly startedAt: number;
   /** The headers that every answer carries, of whatever step. */
   readonly headers: Record<string, string>;
+  /** Set when the client asks for a WebSocket; `response` then answers a handshake that is refused. */
+  upgrade: Upgrade | undefined;
   /** The template of the route, once it is known. */
   route: string;
   /** The full name of the rpc, once it is known. */
   rpc: string;
   /** Who sent it, once that is known. */
   principal: string;
+  /** The session or API key that it came from, once that is known. */
+  sessionId: string;
   /** The error that ended it, and what to log of it. */
   error: unknown;
 }
@@ -72,9 +83,11 @@ export function beginExchange(
     receivedAt: options.clock(),
     startedAt: performance.now(),
     headers: { "x-correlation-id": correlationId },
+    upgrade: undefined,
     route: "",
     rpc: "",
     principal: "",
+    sessionId: "",
     error: undefined,
   };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ContractError } from "./contracts.ts";
-import { echoContracts, outcome, startTestGateway, type TestGateway } from "./fixtures/harness.ts";
+import { echoContracts } from "./fixtures/echo.ts";
+import { outcome, startTestGateway, type TestGateway } from "./fixtures/harness.ts";
 
 describe("gateway: a unary call over the socket", () => {
   let gateway: TestGateway;
@@ -46,7 +47,8 @@ describe("gateway: a unary call over the socket", () => {
     ["POST /v1/echo", '{"child":{"string":5}}', "400 child.string: expected string, got 5"],
     ["GET /v1/echo", "{}", "400 expected no body, got 2 bytes: the rule of this path maps none"],
     ["POST /v1/echo", `{"string":"${"x".repeat(10_000)}"}`, "413 body: expected at most 10000 bytes, got 10013 bytes"],
-    ["POST /v1/sum", "{}", "501 echo.v1.EchoService.Sum takes a stream of requests, which REST does not carry yet; use gRPC"],
+    ["POST /v1/sum", "{}", '400 [0]: expected an array of messages, "[", got "{"'],
+    ["GET /v1/chat", undefined, "426 a stream both ways needs a WebSocket here, or gRPC"],
     ["GET /v1/fail/5?string=no+such", undefined, "404 no such"],
     ["GET /v1/fail/14?string=away", undefined, "503 away"],
   ];

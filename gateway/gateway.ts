@@ -2,82 +2,36 @@
  * The gateway: REST in, gRPC out. `startGateway` compiles the table and listens; `serve` below is a request's walk, a step a
  * line, each in the file of its name.
  */
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { AccessLevel } from "#gen/heddle/v1/access_pb.ts";
-import type { MeshClient } from "#mesh/client/client.ts";
-import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
 import { notFound } from "#mesh/errors.ts";
-import { checkAccess } from "#mesh/identity/access.ts";
-import type { TokenVerifier } from "#mesh/identity/tokens.ts";
-import type { Registry } from "#mesh/registry/registry.ts";
-import type { Logger } from "#mesh/telemetry/log.ts";
-import type { Metrics } from "#mesh/telemetry/metrics.ts";
-import type { Tracing } from "#mesh/telemetry/trace.ts";
 import { createAccessLog } from "./access-log.ts";
-import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
-import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
-import { mediaTypeOf, readBody } from "./body.ts";
+import { type Admission, createAdmission } from "./admit.ts";
+import { reportRefusal } from "./audit.ts";
+import { type Authenticator, createAuthenticator } from "./authenticate.ts";
 import type { Contracts } from "./contracts.ts";
-import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
-import { decode } from "./decode.ts";
+import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { docsEndpoints } from "./docs.ts";
-import { encode, writeAnswer } from "./encode.ts";
+import { writeAnswer } from "./encode.ts";
 import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
+import type { GatewayOptions } from "./gateway-options.ts";
 import { watchMesh } from "./health.ts";
+import { limitsOf } from "./limits.ts";
 import { checkHead, listen } from "./listener.ts";
 import { followContracts, type LivePlan } from "./live-plan.ts";
+import { rpcMetadata } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
-import { compilePlan, type Plan } from "./plan.ts";
-import type { Route, RouteOptions } from "./routes.ts";
-import type { ContractSource } from "./sources/source.ts";
+import { breakOff, isGone } from "./outgoing.ts";
+import { identified, permit } from "./permit.ts";
+import { compilePlan, type Plan, type Target } from "./plan.ts";
+import { type RestParts, serveRest } from "./rest.ts";
+import type { RouteMatch, Router } from "./router.ts";
+import { type RpcSteps, serveRpc } from "./rpc.ts";
+import { httpMethodsOf, rpcRequestOf } from "./rpc-protocol.ts";
 import { answerError, httpError } from "./status.ts";
-import { encodeStream, type StreamTimings } from "./stream.ts";
-
-/** What the gateway runs on. */
-export interface GatewayOptions {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-  /** What to serve, fixed or from a source that changes it while the gateway runs. A source stays its owner's to dispose. */
-  readonly contracts: Contracts | ContractSource;
-  readonly mesh: MeshClient;
-  /** Undefined: no registry, so `/health` and `/registry` know no services. */
-  readonly registry?: Registry;
-  readonly serviceConfigs: ServiceConfigSource;
-  /** Verifies access tokens. Undefined: Authorization goes to the backend, which judges it. */
-  readonly verifier?: TokenVerifier;
-  /** Exchanges an API key for an access token. */
-  readonly exchangeApiKey?: (key: string) => Promise<string>;
-  /** The gateway's own keys: `key`, `name:key` or `name:key:role|scope|...`. */
-  readonly staticApiKeys?: readonly string[];
-  /** True: methods without an access rule are open. Default: they are refused to everybody. */
-  readonly openByDefault?: boolean;
-  readonly cors?: CorsOptions;
-  /** Default 2,000 requests per second and 4,000 at once, for each client and contract. */
-  readonly rateLimit?: RateLimit;
-  /** Requests at work at once; above it 503. Default 10,000. */
-  readonly maxConcurrent?: number;
-  /** How many proxies stand in front and add to X-Forwarded-For. Default 0: the header is not believed. */
-  readonly trustedHops?: number;
-  /** Bytes of a request's body. Default 4 MiB. */
-  readonly maxBodyBytes?: number;
-  /** Milliseconds for a body to arrive. Default 30,000. */
-  readonly bodyTimeoutMs?: number;
-  /** True: names that the contract does not know are skipped instead of refused. Default false. */
-  readonly lenient?: boolean;
-  readonly templates?: RouteOptions;
-  /** False: no `/openapi.json` and no `/docs`. Default true: everybody may read what there is to call. */
-  readonly docs?: boolean;
-  /** The title of both. Default `API`. */
-  readonly title?: string;
-  readonly streams?: StreamTimings;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly tracing: Tracing;
-  readonly clock?: () => number;
-}
+import { createWebSockets } from "./web-socket.ts";
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -92,6 +46,8 @@ export interface Gateway {
 interface Parts {
   readonly options: GatewayOptions;
   readonly plan: Plan;
+  /** What calls over REST need beside the plan. */
+  readonly rest: Omit<RestParts, "reading" | "types">;
   readonly authenticator: Authenticator;
   readonly admission: Admission;
   readonly forward: ForwardOptions;
@@ -120,6 +76,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     live = followContracts({ contracts, compile, log: options.log, clock });
     const shared = {
       options,
+      rest: restParts(options),
       authenticator: createAuthenticator(options),
       admission: createAdmission(options.rateLimit, options.maxConcurrent),
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
@@ -132,6 +89,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       tracer: options.tracing.tracer,
       clock,
       accessLog: createAccessLog(options.log, options.metrics.meter),
+      log: options.log,
       // The only look at the current plan that a request takes.
       handle: (exchange) => handle({ ...shared, plan: live.current }, exchange),
     });
@@ -155,11 +113,12 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
     await serve(parts, exchange);
   } catch (error) {
     exchange.error = error;
+    reportRefusal(parts.options.refusals, exchange);
     const { response, request } = exchange;
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent || isGone(response)) {
       // Nobody reads it any more; the log should not say 200.
       if (!response.headersSent) response.statusCode = 499;
-      response.destroy();
+      breakOff(response);
       return;
     }
     const type = preferredType(request.headers.accept, ["application/json", "application/problem+json"]);
@@ -170,13 +129,17 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
 
 /** A request's walk. */
 async function serve(parts: Parts, exchange: Exchange): Promise<void> {
-  const { options, plan, admission, authenticator, clock } = parts;
-  const { types } = plan;
-  const { request } = exchange;
-  Object.assign(exchange.headers, corsHeaders(options.cors, request.headers));
-  checkHead(request);
+  const { options, plan, admission } = parts;
+  Object.assign(exchange.headers, corsHeaders(options.cors, exchange.request.headers));
+  checkHead(exchange.request);
   using _place = disposable(admission.enter());
 
+  const isRoute = () => plan.router.match(exchange.httpMethod, exchange.path).kind === "found";
+  const rpc = rpcRequestOf(plan.rpcs, exchange, isRoute);
+  if (rpc !== undefined) {
+    exchange.error = await serveRpc(exchange, rpc, rpcSteps(parts, exchange));
+    return;
+  }
   const found = await routed(parts, exchange);
   if (found === undefined) return;
   exchange.route = found.entry.template.text;
@@ -187,39 +150,42 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   }
   const { route } = target;
   exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
-
-  const config = options.serviceConfigs.methodConfig(route.method.parent.typeName, route.method.name);
-  using call = beginCall(exchange, route.method, config, parts.forward);
+  using call = begin(parts, exchange, route.method, parts.forward);
   try {
-    const open = options.openByDefault === true && route.access === undefined;
-    const who = await identified(parts, exchange, () => call.run(() => identify(authenticator, exchange, route, open)));
-    if (!open) checkAccess(route.access, { principal: who.principal, caller: undefined });
-    Object.assign(exchange.headers, admission.rate(clientKey(exchange, who), route.method.parent.typeName, clock()));
-
-    const mediaType = mediaTypeOf(route, request);
-    const body = await readBody(request, {
-      maxBytes: options.maxBodyBytes ?? 4 * 2 ** 20,
-      timeoutMs: options.bodyTimeoutMs ?? 30_000,
-    });
-    const contentType = request.headers["content-type"] ?? "";
-    const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
-    const message = decode(route, sent, { types: plan.contracts.types, lenient: options.lenient === true });
-    const answer = await call.forward(message, who.own ? undefined : who.principal);
-    if (answer.kind === "unary") await encode(exchange, route, answer, types);
-    else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);
+    const who = await permit(parts, exchange, call, route);
+    const principal = who.own ? undefined : who.principal;
+    exchange.error = await serveRest(restOf(parts), { exchange, route, pathValues: found.values, call, principal });
   } catch (error) {
     throw call.explain(error);
   }
 }
 
+function rpcSteps(parts: Parts, exchange: Exchange): RpcSteps {
+  const { limits, reading, types } = restOf(parts);
+  return {
+    begin: (method) => begin(parts, exchange, method, { ...parts.forward, metadata: rpcMetadata }),
+    admit: (call, rpc) => permit(parts, exchange, call, rpc),
+    limits,
+    reading,
+    types,
+  };
+}
+
+function begin({ options }: Parts, exchange: Exchange, method: DescMethod, forward: ForwardOptions) {
+  const config = options.serviceConfigs.methodConfig(method.parent.typeName, method.name);
+  return beginCall(exchange, method, config, forward);
+}
+
 /** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
-async function routed({ plan, options }: Parts, exchange: Exchange) {
+async function routed({ plan: { router, rpcs }, options }: Parts, exchange: Exchange) {
   const { httpMethod, path, request } = exchange;
   if (httpMethod === "OPTIONS" && path === "*") {
     await writeAnswer(exchange, 204, exchange.headers, "");
     return undefined;
   }
-  const found = plan.router.match(httpMethod, path);
+  const matched = exchange.upgrade === undefined ? router.match(httpMethod, path) : matchStream(router, path);
+  const rpc = matched.kind === "not-found" && httpMethod === "OPTIONS" ? rpcs.get(path) : undefined;
+  const found = rpc === undefined ? matched : ({ kind: "other-methods", allow: httpMethodsOf(rpc) } as const);
   switch (found.kind) {
     case "found":
       return found;
@@ -239,6 +205,14 @@ async function routed({ plan, options }: Parts, exchange: Exchange) {
   }
 }
 
+/** The row for a WebSocket: that of GET, and where GET has none the first of another method that streams. */
+function matchStream(router: Router<Target>, path: string): RouteMatch<Target> {
+  const get = router.match("GET", path);
+  if (get.kind !== "other-methods") return get;
+  const others = get.allow.map((method) => router.match(method, path));
+  return others.find((found) => found.kind === "found" && streams(found.entry.target)) ?? get;
+}
+
 async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, values: readonly string[]): Promise<void> {
   const { headers } = exchange.request;
   if (endpoint.access === "operator") {
@@ -252,27 +226,19 @@ async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, va
   await writeAnswer(exchange, answer.status, { ...exchange.headers, ...type }, body);
 }
 
-/** On a public method bad credentials are as good as none: signing in again must work with an old token in hand. */
-async function identify(authenticator: Authenticator, exchange: Exchange, { access }: Route, open: boolean): Promise<Identity> {
-  const identity = authenticator.identify(exchange.request.headers, exchange.receivedAt);
-  const isPublic = open || access?.level === AccessLevel.PUBLIC;
-  return isPublic ? identity.catch(() => ({ principal: undefined, own: false })) : identity;
+function streams(target: Target): boolean {
+  return target.kind === "rpc" && target.route.method.methodKind !== "unary";
 }
 
-/** Notes who it is; refusals count against the rate of their address, so that keys and tokens cannot be tried at speed. */
-async function identified(parts: Parts, exchange: Exchange, find: () => Promise<Identity>): Promise<Identity> {
-  try {
-    const who = await find();
-    exchange.principal = who.principal?.id ?? "";
-    return who;
-  } catch (error) {
-    parts.admission.rate(exchange.client.address, "refused", parts.clock());
-    throw error;
-  }
+function restParts(options: GatewayOptions): Parts["rest"] {
+  const { streams, cors } = options;
+  const limits = limitsOf(options);
+  const sockets = createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors });
+  return { limits, timings: streams, sockets };
 }
 
-function clientKey(exchange: Exchange, { principal }: Identity): string {
-  return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
+function restOf({ rest, plan, options }: Parts): RestParts {
+  return { ...rest, reading: { types: plan.contracts.types, lenient: options.lenient === true }, types: plan.types };
 }
 
 function disposable(undo: () => void): Disposable {

@@ -57,6 +57,35 @@ describe("gateway/json", () => {
     ["'a'", 'expected a JSON value, got "\'" (line 1, column 1)'],
     ["[".repeat(101), "arrays and objects nest deeper than 100 (line 1, column 101)"],
   ];
+  const heavy: string[] = [
+    `[${"{},".repeat(1_390_000)}{}]`,
+    `{${Array.from({ length: 290_000 }, (_, n) => `"k${n}":{}`).join(",")}}`,
+    `[${"[],".repeat(1_390_000)}[]]`,
+    `[${'"",'.repeat(1_390_000)}""]`,
+    `[${"1,".repeat(2_090_000)}1]`,
+  ];
+  for (const text of heavy) {
+    it(`refuses ${text.slice(0, 12)}... of 4 MB before its values take more than 16 MB`, () => {
+      assert.throws(
+        () => parseJson(text),
+        (error) =>
+          error instanceof JsonError &&
+          /^the values up to here take more memory than a request may; .* \(line 1, column/.test(error.message),
+      );
+    });
+  }
+
+  const light: [what: string, text: string][] = [
+    ["600,000 numbers", `[${"0.125,".repeat(600_000)}1]`],
+    ["20,000 rows of five members", `[${'{"time":1,"name":"sensor","value":1.5,"unit":"C","ok":true},'.repeat(20_000)}1]`],
+    ["a text of 4 MB", `"${"x".repeat(4_000_000)}"`],
+  ];
+  for (const [what, text] of light) {
+    it(`reads ${what}`, () => {
+      assert.doesNotThrow(() => parseJson(text));
+    });
+  }
+
   for (const [text, message] of mistakes) {
     it(`refuses ${JSON.stringify(text.slice(0, 30))}: ${message}`, () => {
       assert.throws(

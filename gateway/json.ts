@@ -1,7 +1,8 @@
 /**
- * A strict JSON reader (RFC 8259) for request bodies: the positions of mistakes, no duplicate keys, bounded nesting, and
- * numbers that a double would change kept as the text that was sent.
+ * A strict JSON reader (RFC 8259) for request bodies: the positions of mistakes, no duplicate keys, bounded nesting and
+ * bounded memory, and numbers that a double would change kept as the text that was sent.
  */
+import { jsonWeights, maxWeight, tooHeavy } from "#mesh/net/weight.ts";
 
 /** A number as it was sent, where a double cannot hold it to the last digit. */
 export class NumberText {
@@ -48,6 +49,7 @@ class JsonReader {
   readonly #text: string;
   #at = 0;
   #depth = 0;
+  #weight = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -82,6 +84,7 @@ class JsonReader {
 
   #readObject(): JsonObject {
     const members = new Map<string, Json>();
+    this.#weigh(jsonWeights.object);
     this.#enter();
     if (this.#take("}")) return this.#leave(members);
     for (;;) {
@@ -92,6 +95,7 @@ class JsonReader {
       this.#skipBlanks();
       if (!this.#take(":")) this.#fail(`expected ":" after a key, got ${this.#got()}`);
       this.#skipBlanks();
+      this.#weigh(jsonWeights.member);
       members.set(key, this.#readValue());
       this.#skipBlanks();
       if (this.#take("}")) return this.#leave(members);
@@ -102,9 +106,11 @@ class JsonReader {
 
   #readArray(): Json[] {
     const items: Json[] = [];
+    this.#weigh(jsonWeights.array);
     this.#enter();
     if (this.#take("]")) return this.#leave(items);
     for (;;) {
+      this.#weigh(jsonWeights.item);
       items.push(this.#readValue());
       this.#skipBlanks();
       if (this.#take("]")) return this.#leave(items);
@@ -119,12 +125,18 @@ class JsonReader {
     this.#skipBlanks();
   }
 
+  #weigh(bytes: number): void {
+    this.#weight += bytes;
+    if (this.#weight > maxWeight) this.#fail(`the values up to here ${tooHeavy}`);
+  }
+
   #leave<T>(value: T): T {
     this.#depth--;
     return value;
   }
 
   #readString(): string {
+    this.#weigh(jsonWeights.text);
     const start = this.#at;
     plainString.lastIndex = start + 1;
     plainString.test(this.#text);
@@ -156,6 +168,7 @@ class JsonReader {
   }
 
   #readNumber(): number | NumberText {
+    this.#weigh(jsonWeights.number);
     number.lastIndex = this.#at;
     const text = number.exec(this.#text)?.[0];
     if (text === undefined) return this.#fail(`expected a JSON value, got ${this.#got()}`);

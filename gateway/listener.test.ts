@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { WebSocket } from "ws";
 import { startTestGateway, type TestGateway, until } from "./fixtures/harness.ts";
 
 describe("gateway/listener", () => {
@@ -16,7 +17,11 @@ describe("gateway/listener", () => {
         "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{",
         /^HTTP\/1\.1 (408|400)/,
       ],
-      ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands"/s],
+      ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands, got 0"/s],
+      [
+        "GET / HTTP/1.1\r\nhost: a\r\nHost: b\r\n\r\n",
+        /^HTTP\/1\.1 400 .*"header host: expected one, as HTTP\/1.1 demands, got 2"/s,
+      ],
       ["GET / HTTP/1.1\r\nhost: a\r\nexpect: x\r\n\r\n", /^HTTP\/1\.1 417 .*"code":3/s],
       [`GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`, /^HTTP\/1\.1 431 .*"code":3/s],
       [`GET /${"y".repeat(20_000)} HTTP/1.1\r\nhost: a\r\n\r\n`, /^HTTP\/1\.1 431 .*"code":3/s],
@@ -27,6 +32,23 @@ describe("gateway/listener", () => {
       ["\x00\x01\x02\r\n\r\n", /^HTTP\/1\.1 400 .*"code":3/s],
     ];
     for (const [head, expected] of heads) assert.match(await gateway.raw(head), expected);
+  });
+});
+
+describe("gateway/listener: upgrades", () => {
+  it("does not take an offer of h2c, and answers the request", async () => {
+    await using gateway = await startTestGateway();
+    const headers = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQAAP__" };
+    assert.equal((await gateway.send("GET /v1/echo?int32=1", { headers })).text, '{"int32":1}');
+  });
+
+  it("ends in time with a WebSocket that does not", async () => {
+    const gateway = await startTestGateway();
+    const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/v1/count/1000000?bool=true`);
+    await new Promise((resolve) => socket.once("message", resolve));
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    await gateway.drain(50);
+    assert.equal(await closed, 1006);
   });
 });
 

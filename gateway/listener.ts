@@ -1,16 +1,20 @@
 /**
- * The socket: Fastify over HTTP/1.1 with one hook that takes every request, so that only the gateway's router decides on
- * paths, and everything that goes wrong below it (a head that is none, a head too large, a timeout) is a google.rpc.Status too.
+ * The socket: HTTP/1.1, HTTP/2 with prior knowledge, and WebSockets on one port. HTTP/1.1 is Fastify's, with one hook that takes
+ * every request, so that only the gateway's router decides on paths, and everything that goes wrong below it (a head that is none,
+ * a head too large, a timeout) is a google.rpc.Status too.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import { type IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { createRegistry } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import type { Tracer } from "@opentelemetry/api";
 import fastify from "fastify";
+import { http2Server, listen as listenOn } from "#mesh/server/listener.ts";
+import type { Logger } from "#mesh/telemetry/log.ts";
 import type { AccessLog } from "./access-log.ts";
-import { beginExchange, type Exchange } from "./exchange.ts";
+import { beginExchange, type Exchange, type Upgrade } from "./exchange.ts";
 import { answerError, httpError } from "./status.ts";
+import { readSubprotocols } from "./web-socket.ts";
 
 /** What listens, and what takes the requests. */
 export interface ListenOptions {
@@ -20,6 +24,7 @@ export interface ListenOptions {
   readonly tracer: Tracer;
   readonly clock: () => number;
   readonly accessLog: AccessLog;
+  readonly log: Logger;
   /** Answers a request, whatever it is. It does not throw. */
   handle(exchange: Exchange): Promise<void>;
 }
@@ -33,6 +38,8 @@ export interface Listener {
 
 /** How much of a body that nobody wanted is read and dropped, so that the client gets to read the answer. */
 const dropBytes = 64 * 2 ** 20;
+/** How long that may take, in milliseconds. */
+const dropMs = 30_000;
 
 /**
  * Listens.
@@ -47,8 +54,16 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     rewriteUrl: () => "/",
     return503OnClosing: false,
     forceCloseConnections: "idle",
-    requestTimeout: 300_000,
-    http: { headersTimeout: 20_000, connectionsCheckingInterval: 2_000, keepAliveTimeout: 75_000, requireHostHeader: false },
+    // Bodies have their own limits: a stream of a client may last for hours.
+    requestTimeout: 0,
+    http: {
+      headersTimeout: 20_000,
+      connectionsCheckingInterval: 2_000,
+      keepAliveTimeout: 75_000,
+      requireHostHeader: false,
+      // Any other upgrade is an offer, which a server is free not to take.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
+    },
     clientErrorHandler,
   });
   app.addHook("onRequest", (request, reply) => {
@@ -57,8 +72,21 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   app.server.on("checkExpectation", (request, response) => void answer(request, response, request.url ?? "/"));
 
-  async function answer(request: IncomingMessage, response: ServerResponse, target: string): Promise<void> {
+  app.server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    // The answer to a refused handshake; an accepted one takes the socket away from it.
+    response.once("finish", () => socket.end());
+    socket.on("error", () => {});
+    readSubprotocols(request);
+    void answer(request, response, request.url ?? "/", { socket, head });
+  });
+  await app.ready();
+
+  async function answer(request: IncomingMessage, response: ServerResponse, target: string, upgrade?: Upgrade): Promise<void> {
     const exchange = beginExchange(request, response, target, options);
+    exchange.upgrade = upgrade;
     // Anything that is still on its way when the answer is out is read and dropped, up to a bound.
     response.once("finish", () => drop(request));
     response.on("error", () => {});
@@ -67,25 +95,41 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     options.accessLog(exchange);
   }
 
-  await app.listen({ host: options.host, port: options.port });
-  const { port } = app.server.address() as AddressInfo;
+  const http2 = http2Server((request, response) => void answer(request, response, request.url ?? "/"));
+  const handler = () => {};
+  const listener = await listenOn({
+    host: options.host,
+    port: options.port,
+    handler,
+    http1: app.server,
+    http2,
+    log: options.log,
+  }).catch((error: Error) => Promise.reject(error.cause ?? error));
+  const { port } = listener;
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return {
     port,
     address: `http://${host}:${port}`,
     async drain(ms) {
       draining = true;
-      const closed = app.close();
-      const timer = setTimeout(() => app.server.closeAllConnections(), ms);
-      await closed.finally(() => clearTimeout(timer));
+      listener.stop();
+      // Connections that were busy when it began become idle later.
+      const idle = setInterval(() => app.server.closeIdleConnections(), 20);
+      const late = setTimeout(() => listener.destroy(), ms);
+      await listener.drained;
+      clearInterval(idle);
+      clearTimeout(late);
+      await app.close();
     },
   };
 }
 
 /** @throws an error of status 400 or 417 for a head that HTTP/1.1 does not allow. */
 export function checkHead(request: IncomingMessage): void {
-  if (request.httpVersion === "1.1" && request.headers.host === undefined) {
-    throw httpError(400, Code.InvalidArgument, "header host: expected one, as HTTP/1.1 demands");
+  const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+  // RFC 9112, 3.2. Node keeps the first of several, and a proxy in front may have believed another.
+  if (hosts > 1 || (hosts === 0 && request.httpVersion === "1.1")) {
+    throw httpError(400, Code.InvalidArgument, `header host: expected one, as HTTP/1.1 demands, got ${hosts}`);
   }
   const { expect } = request.headers;
   if (expect !== undefined && expect.toLowerCase() !== "100-continue") {
@@ -97,6 +141,8 @@ export function checkHead(request: IncomingMessage): void {
 function drop(request: IncomingMessage): void {
   if (request.complete) return;
   let dropped = 0;
+  const timer = setTimeout(() => request.destroy(), dropMs);
+  request.once("close", () => clearTimeout(timer));
   request.on("data", (chunk: Buffer) => {
     dropped += chunk.length;
     if (dropped > dropBytes) request.destroy();

@@ -31,6 +31,29 @@ export function requestMetadata(headers: IncomingHttpHeaders, passAuthorization:
   return metadata;
 }
 
+/**
+ * The metadata of a request of gRPC, gRPC-Web or Connect: there every header is metadata, under its own name. Left out is what
+ * belongs to HTTP, to browsers, to the protocol or to the mesh.
+ *
+ * @param passAuthorization as in requestMetadata
+ * @throws INVALID_ARGUMENT for a `-bin` header that is not base64.
+ */
+export function rpcMetadata(headers: IncomingHttpHeaders, passAuthorization: boolean): Headers {
+  const prefixed: IncomingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (!browsers.has(name) && !name.startsWith("sec-")) prefixed[name.startsWith(prefix) ? name : `${prefix}${name}`] = value;
+  }
+  if (headers.authorization !== undefined) prefixed.authorization = headers.authorization;
+  return requestMetadata(prefixed, passAuthorization);
+}
+
+/** The metadata of a backend's answer that goes on in gRPC, gRPC-Web and Connect. */
+export function rpcHeaders(metadata: Headers): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of metadata) if (!isReserved(name) && isAscii(value)) headers[name] = value;
+  return headers;
+}
+
 /** The response headers that a backend's metadata becomes: each under the prefix, what the transport owns left out. */
 export function responseHeaders(metadata: Headers): Record<string, string> {
   const headers: Record<string, string> = {};
@@ -43,7 +66,16 @@ export function responseHeaders(metadata: Headers): Record<string, string> {
 /** The metadata by which a backend sets the status of a good answer. */
 export const httpCodeHeader = "x-http-code";
 
-const passing = new Set(["accept-language", "last-event-id"]);
+/** The id of the last event that a client had of a stream which broke: a header, and metadata of the same name. */
+export const lastEventId = "last-event-id";
+
+const passing = new Set(["accept-language", lastEventId]);
+
+/** Headers that HTTP clients send by themselves and that are nobody's metadata. */
+const browsers = new Set([
+  ...["accept", "accept-charset", "cache-control", "pragma", "origin", "referer", "dnt", "priority", "expect", "if-none-match"],
+  ...["x-grpc-web", "x-user-agent", "x-server-timeout", "http2-settings", "range", "if-range", "upgrade-insecure-requests"],
+]);
 
 const reserved = new Set([
   ...["authorization", "cookie", "set-cookie", "host", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization"],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { create, equals, fromJson, type JsonValue, type Message, toBinary, toJson, toJsonString } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { decode } from "./decode.ts";
-import { echoContracts, echoService } from "./fixtures/harness.ts";
+import { echoContracts, echoService } from "./fixtures/echo.ts";
 import { compileRouter } from "./router.ts";
 import { routesOf } from "./routes.ts";
 

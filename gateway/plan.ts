@@ -7,6 +7,7 @@ import { ContractError, type Contracts } from "./contracts.ts";
 import { besides, type Endpoint } from "./endpoints.ts";
 import { compileRouter, RouteConflict, type RouteEntry, type Router } from "./router.ts";
 import { type Route, type RouteOptions, routesOf } from "./routes.ts";
+import { type Rpcs, rpcsOf } from "./rpc-protocol.ts";
 import { detailTypes } from "./status.ts";
 
 /** Where a row of the table leads. */
@@ -19,6 +20,8 @@ export interface Plan {
   readonly routes: readonly RouteEntry<Route>[];
   /** The routes and, where they leave room, the gateway's own endpoints. */
   readonly router: Router<Target>;
+  /** The methods by their gRPC path, for gRPC, gRPC-Web and Connect. */
+  readonly rpcs: Rpcs;
   /** The types of Any and of error details. */
   readonly types: Registry;
   /** The full names of the contracts that have routes. */
@@ -37,6 +40,7 @@ export function compilePlan(contracts: Contracts, own: readonly RouteEntry<Endpo
     contracts,
     routes,
     router: compile([...routes.map(rpcTarget), ...besides(own, routes).map(ownTarget)]),
+    rpcs: rpcsOf(contracts),
     types: detailTypes(contracts.types),
     names: [...new Set(routes.map(({ target }) => target.method.parent.typeName))],
   };

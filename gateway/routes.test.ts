@@ -3,7 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { HttpRuleSchema } from "#gen/google/api/http_pb.ts";
 import { AccessLevel, AccessRuleSchema } from "#gen/heddle/v1/access_pb.ts";
 import { ContractError } from "./contracts.ts";
-import { echoContracts, echoService } from "./fixtures/harness.ts";
+import { echoContracts, echoService } from "./fixtures/echo.ts";
 import { type RouteOptions, routesOf } from "./routes.ts";
 
 type Rule = MessageInitShape<typeof HttpRuleSchema>;

@@ -7,10 +7,12 @@ import { createMeshClient } from "#mesh/client/client.ts";
 import { loadServiceConfigs } from "#mesh/client/service-configs.ts";
 import { duration, flag, integer, list, oneOf, port, readConfig, text } from "#mesh/config.ts";
 import { callerToken } from "#mesh/identity/caller.ts";
+import { RefusalReporter, recordThrough } from "#mesh/identity/refusal-reporter.ts";
 import { remoteTokenVerifier } from "#mesh/identity/tokens.ts";
 import { openConsul } from "#mesh/registry/consul.ts";
 import { startAdmin } from "#mesh/server/admin.ts";
 import { HealthBoard } from "#mesh/server/health.ts";
+import { processChecks } from "#mesh/server/health-checks.ts";
 import { untilStopped } from "#mesh/service.ts";
 import { consulOptions, processSettings } from "#mesh/settings.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
@@ -93,9 +95,12 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       createMeshClient({ service: "gateway", registry, serviceConfigs, caller, log, meter, tracer: tracing.tracer }),
     );
     const auth = mesh.client(AuthService);
-    const verifier = undo.use(remoteTokenVerifier({ auth, log }));
+    const verifier = undo.use(remoteTokenVerifier({ auth, found: (signal) => mesh.ready(AuthService.typeName, signal), log }));
 
-    const health = new HealthBoard({ services: [], checks: [] });
+    const refusals = undo.use(new RefusalReporter({ record: recordThrough(auth), log, meter }));
+
+    const itself = undo.use(processChecks({ folder: config.dataDir, needs: [], ready: mesh.ready }));
+    const health = new HealthBoard({ services: [], checks: itself });
     const gateway = await startGateway({
       host,
       port: config.gatewayPort,
@@ -104,6 +109,7 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       registry,
       serviceConfigs,
       verifier,
+      refusals,
       exchangeApiKey: async (key) => (await auth.exchangeApiKey({ apiKey: key })).accessToken,
       staticApiKeys: config.gatewayApiKeys,
       cors: { origins: config.gatewayCorsOrigins },

@@ -73,6 +73,13 @@ export function statusJson(error: ConnectError, types: Registry): { code: number
   return { code: error.code, message: error.rawMessage, ...(details.length === 0 ? {} : { details }) };
 }
 
+/** The error without its metadata, for a protocol whose writer would send all of it. */
+export function withoutMetadata({ rawMessage, code, details }: ConnectError): ConnectError {
+  const copy = new ConnectError(rawMessage, code);
+  copy.details = details;
+  return copy;
+}
+
 const httpOf = new WeakMap<ConnectError, { readonly status: number; readonly headers: Readonly<Record<string, string>> }>();
 
 /** The types that error details are decoded by: those of google/rpc/error_details.proto, and the contracts' own. */
@@ -93,7 +100,9 @@ const titles: Readonly<Record<number, string>> = {
   409: "Conflict",
   413: "Content Too Large",
   415: "Unsupported Media Type",
+  416: "Range Not Satisfiable",
   417: "Expectation Failed",
+  426: "Upgrade Required",
   429: "Too Many Requests",
   431: "Request Header Fields Too Large",
   499: "Client Closed Request",
@@ -101,6 +110,7 @@ const titles: Readonly<Record<number, string>> = {
   501: "Not Implemented",
   503: "Service Unavailable",
   504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
 };
 
 function challenge(error: ConnectError): string {

@@ -26,6 +26,7 @@ describe("gateway/stream", () => {
     ["GET /v1/count/0", array, "application/json", "[]"],
     ["GET /v1/counts/2", array, "application/json", "[1,\n2]"],
     ["GET /v1/files/x/pieces", {}, "text/plain; charset=utf-8", "one,two"],
+    ["GET /v1/files/x/wrapped", {}, "text/csv", "1,2"],
     ["HEAD /v1/count/2", ndjson, "application/x-ndjson", ""],
   ];
   for (const [target, headers, type, text] of formats) {

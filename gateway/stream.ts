@@ -5,15 +5,16 @@
  * The backend is read no faster than the client reads, and a stream that fails never ends as if it had not: NDJSON ends in a
  * line with an `error`, events in an `error` event, an array or bytes in a broken connection.
  */
-import type { ServerResponse } from "node:http";
 import type { Message, Registry } from "@bufbuild/protobuf";
 import { from } from "#mesh/errors.ts";
-import { encodeJson } from "./encode.ts";
+import { bytesUnder, encodeJson } from "./encode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answer, Call } from "./forward.ts";
-import { bytesOf, isHttpBody } from "./http-body.ts";
+import { isHttpBody } from "./http-body.ts";
 import { responseHeaders } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
+import { allowedHeaders, breakOff, isGone, writeChunk } from "./outgoing.ts";
+import { eventsBefore } from "./resume.ts";
 import type { Route } from "./routes.ts";
 import { statusJson } from "./status.ts";
 
@@ -26,6 +27,10 @@ export interface StreamTimings {
   readonly headMs?: number;
   /** Between comments on a silent event stream, which keep proxies from closing it. Default 15,000. */
   readonly heartbeatMs?: number;
+  /** How long a client may send nothing of a stream of its own while the backend waits for it. Default 300,000. */
+  readonly idleMs?: number;
+  /** Between pings of a WebSocket; one that has not answered by the next is given up. Default 20,000. */
+  readonly pingMs?: number;
 }
 
 /**
@@ -46,8 +51,9 @@ export async function encodeStream(
   const pending = messages.next();
   await settledWithin(pending, timings.headMs ?? 500);
   const format = await formatOf(route, pending, request.headers.accept);
-  if (response.destroyed) return call.signal.reason;
-  response.writeHead(200, { ...exchange.headers, ...responseHeaders(answer.header), ...format.headers });
+  if (isGone(response)) return call.signal.reason;
+  const headers = { ...exchange.headers, ...responseHeaders(answer.header), ...format.headers };
+  response.writeHead(200, allowedHeaders(response, headers));
   if (request.method === "HEAD") {
     response.end();
     return undefined;
@@ -57,15 +63,19 @@ export async function encodeStream(
   function beat(): void {
     if (!response.writableNeedDrain) response.write(format.heartbeat);
   }
+  const before = eventsBefore(request.headers["last-event-id"], answer.header);
+  let count = 0;
   try {
-    const write = (message: Message, index: number) => format.item(encodeItem(format, route, message, types), index);
-    const count = await pump(response, messages, pending, write);
+    for (let next = await pending; next.done !== true; next = await messages.next()) {
+      await writeChunk(response, format.item(encodeItem(format, route, next.value, types), count, before));
+      count++;
+    }
     response.end(format.end(count));
     return undefined;
   } catch (thrown) {
     const error = call.explain(thrown);
     const last = format.failure(JSON.stringify({ error: statusJson(from(error), types) }));
-    if (last === undefined) response.destroy();
+    if (last === undefined) breakOff(response);
     else response.end(last);
     return error;
   } finally {
@@ -77,8 +87,8 @@ export async function encodeStream(
 /** How messages stand in the body. */
 interface Format {
   readonly headers: Readonly<Record<string, string>>;
-  /** The bytes of a message, from its JSON text or, for HttpBody, from its data. */
-  item(data: string | Uint8Array, index: number): string | Uint8Array;
+  /** The bytes of a message, from its JSON text or, for HttpBody, from its data; `before` messages came in an earlier stream. */
+  item(data: string | Uint8Array, index: number, before: number): string | Uint8Array;
   readonly raw: boolean;
   /** What a whole stream of so many messages ends with. */
   end(count: number): string;
@@ -101,7 +111,7 @@ const formats = {
   },
   "text/event-stream": {
     headers: { ...live, "content-type": "text/event-stream" },
-    item: (data, index) => `id: ${index + 1}\ndata: ${data}\n\n`,
+    item: (data, index, before) => `id: ${before + index + 1}\ndata: ${data}\n\n`,
     raw: false,
     end: () => "",
     failure: (error) => `event: error\ndata: ${error}\n\n`,
@@ -123,7 +133,7 @@ async function formatOf(route: Route, pending: Promise<IteratorResult<Message>>,
   const type = route.responseField === undefined ? route.method.output : route.responseField.message;
   if (!isHttpBody(type)) return formats[preferredType(accept, offers) ?? "application/x-ndjson"];
   const first = await pending;
-  const contentType = first.done === true ? "application/octet-stream" : bytesOf(first.value)?.contentType;
+  const contentType = first.done === true ? "application/octet-stream" : bytesUnder(route, first.value)?.contentType;
   return {
     headers: { ...live, "content-type": contentType ?? "application/octet-stream" },
     item: (data) => data,
@@ -135,33 +145,7 @@ async function formatOf(route: Route, pending: Promise<IteratorResult<Message>>,
 }
 
 function encodeItem(format: Format, route: Route, message: Message, types: Registry): string | Uint8Array {
-  return format.raw ? (bytesOf(message)?.data ?? new Uint8Array()) : encodeJson(route, message, types);
-}
-
-async function pump(
-  response: ServerResponse,
-  messages: AsyncIterator<Message>,
-  first: Promise<IteratorResult<Message>>,
-  item: (message: Message, index: number) => string | Uint8Array,
-): Promise<number> {
-  let next = await first;
-  let count = 0;
-  for (; next.done !== true; count++) {
-    const room = response.write(item(next.value, count));
-    if (!room && !response.destroyed) await drained(response);
-    next = await messages.next();
-  }
-  return count;
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const go = () => {
-      response.off("drain", go).off("close", go);
-      resolve();
-    };
-    response.on("drain", go).on("close", go);
-  });
+  return format.raw ? (bytesUnder(route, message)?.data ?? new Uint8Array()) : encodeJson(route, message, types);
 }
 
 /** Waits for the promise for at most `ms`; throws when it rejects within them. */

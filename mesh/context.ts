@@ -71,6 +71,15 @@ export function runWithoutContext<T>(work: () => T): T {
   return storage.run(undefined, work);
 }
 
+/** What is left of a call for work that it caused and that outlives it: where it came from, and how to find it in the logs. */
+export type Origin = Pick<CallContext, "client" | "correlationId" | "trace">;
+
+/** The context of work that `origin` caused and does not wait for: in nobody's name, until `deadline`, and first to be shed. */
+export function detachedContext({ client, correlationId, trace }: Origin, deadline: number): CallContext {
+  const { signal } = new AbortController();
+  return { deadline, signal, principal: undefined, caller: undefined, trace, correlationId, criticality: "SHEDDABLE", client };
+}
+
 /** Milliseconds left until the context's deadline at time `now`; Infinity when there is none, never below 0. */
 export function remainingMs(context: CallContext | undefined, now: number): number {
   return context === undefined ? Number.POSITIVE_INFINITY : Math.max(0, context.deadline - now);

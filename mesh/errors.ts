@@ -38,6 +38,33 @@ export function notFound(what: string, id: string): ConnectError {
   return new ConnectError(`${what} ${JSON.stringify(id)} does not exist`, Code.NotFound);
 }
 
+/** What the audit log is to know of a refusal, and the caller is not. */
+export interface AuditNote {
+  /** In UPPER_SNAKE_CASE. Makes a refusal of an error that does not look like one. */
+  readonly reason?: string;
+  /** Whose token it was. */
+  readonly userId?: string;
+  readonly sessionId?: string;
+}
+
+const notes = new WeakMap<ConnectError, AuditNote>();
+
+/** `error` with a note for the audit log, which goes into no answer and no log line. */
+export function noted(error: ConnectError, note: AuditNote): ConnectError {
+  notes.set(error, note);
+  return error;
+}
+
+/** The note of `error`, or undefined when it has none. */
+export function auditNoteOf(error: ConnectError): AuditNote | undefined {
+  return notes.get(error);
+}
+
+/** NOT_FOUND for a thing that exists but belongs to somebody else: the same answer, and a refusal to the audit log. */
+export function notYours(what: string, id: string): ConnectError {
+  return noted(notFound(what, id), { reason: "NOT_YOURS" });
+}
+
 /** ALREADY_EXISTS. */
 export function alreadyExists(message: string): ConnectError {
   return new ConnectError(message, Code.AlreadyExists);

@@ -3,22 +3,24 @@
  * process of its own, with signals and exit codes.
  */
 import { randomBytes } from "node:crypto";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import { AuthService } from "#gen/auth/v1/auth_pb.ts";
 import { createMeshClient, type MeshClient } from "./client/client.ts";
 import { loadServiceConfigs } from "./client/service-configs.ts";
 import { ConfigError, readConfig, type Settings, type Values } from "./config.ts";
 import { callerToken, callerVerifier } from "./identity/caller.ts";
+import { type RecordRefusal, RefusalReporter, recordThrough } from "./identity/refusal-reporter.ts";
 import { remoteTokenVerifier, type TokenVerifier } from "./identity/tokens.ts";
 import { openConsul } from "./registry/consul.ts";
 import { startAdmin } from "./server/admin.ts";
 import { HealthBoard, type HealthCheck } from "./server/health.ts";
+import { processChecks } from "./server/health-checks.ts";
 import type { Implementation } from "./server/implementation.ts";
 import { startServer } from "./server/server.ts";
-import { consulOptions, processSettings } from "./settings.ts";
+import { adminPort, advertisedAddress, consulOptions, databaseUrl, processSettings } from "./settings.ts";
 import { type Database, openDatabase } from "./storage/database.ts";
 import { migrate } from "./storage/migrate.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
@@ -65,6 +67,8 @@ export interface StartedService {
   readonly implementations: readonly Implementation[];
   /** Verifies access tokens in place of the mesh's own verifier; auth gives its own, which needs no call. */
   readonly verifier?: TokenVerifier;
+  /** Adds refusals to the audit log in place of a call to auth; auth gives its own. */
+  readonly recordRefusal?: RecordRefusal;
   readonly checks?: readonly HealthCheck[];
 }
 
@@ -115,8 +119,10 @@ export async function run<S extends Settings>(
 
     step = "open the database";
     let db: Database | undefined;
+    let health: HealthBoard | undefined;
     if (definition.migrations !== undefined) {
-      db = undo.use(await openDatabase({ url: databaseUrl(name, base.databaseUrl, env), service: name, log }));
+      const url = databaseUrl(name, base.databaseUrl, env);
+      db = undo.use(await openDatabase({ url, service: name, onAvailability: () => health?.recheck(), log }));
       step = "migrate the database";
       await migrate(db, definition.migrations, log);
     }
@@ -138,16 +144,22 @@ export async function run<S extends Settings>(
 
     step = "listen";
     const services = definition.contracts.map((contract) => contract.typeName);
-    const health = new HealthBoard({ services, checks: [...databaseCheck(db), ...(started.checks ?? [])] });
+    const needs = (definition.needs ?? []).map((contract) => contract.typeName);
+    const itself = undo.use(processChecks({ folder: dataDir, needs, ready: mesh.ready }));
+    health = new HealthBoard({ services, checks: [...databaseCheck(db), ...itself, ...(started.checks ?? [])] });
     const breakers = { breakers: () => mesh.breakers(), resetBreaker: (service: string) => mesh.resetBreaker(service) };
     const { host } = base;
     const admin = await startAdmin({ host, port: adminPort(base, definition.port), health, metrics, ...breakers, log });
     undo.defer(() => admin.close());
-    const verifier = started.verifier ?? undo.use(remoteTokenVerifier({ auth: mesh.client(AuthService), log }));
+    const found = (signal: AbortSignal) => mesh.ready(AuthService.typeName, signal);
+    const verifier = started.verifier ?? undo.use(remoteTokenVerifier({ auth: mesh.client(AuthService), found, log }));
+    const record = started.recordRefusal ?? recordThrough(mesh.client(AuthService));
+    const refusals = undo.use(new RefusalReporter({ record, log, meter: metrics.meter }));
     const { implementations } = started;
     const verifyCaller = callerVerifier(base.meshSecret);
     const port = base.port === -1 ? definition.port : base.port;
-    const server = await startServer({ host, port, implementations, health, verifier, verifyCaller, log, metrics, tracing });
+    const identity = { verifier, verifyCaller, refusals };
+    const server = await startServer({ host, port, implementations, health, ...identity, log, metrics, tracing });
     undo.defer(() => server.drain(base.drainMs));
     health.start();
     undo.defer(() => health.close());
@@ -155,6 +167,7 @@ export async function run<S extends Settings>(
     step = "register";
     // Serving comes first: what stands in the registry can be called from its first moment.
     health.setServing(true);
+    await firstFindings(health);
     const meta = { version: base.version, contracts: services.join(","), admin: String(admin.port), protocol: "h2c" };
     const registration = await registry.register({
       id: instance,
@@ -186,8 +199,16 @@ export class StartError extends Error {
   override readonly name = "StartError";
 
   constructor(service: string, step: string, cause: unknown) {
-    super(`${service} could not ${step}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    super(`${service} could not ${step}: ${reasonOf(cause)}`, { cause });
   }
+}
+
+/** An error's message and that of its cause, which is kept from callers: whoever starts the process needs both. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Node gives a connection that fails at every address of a name no message, but a code.
+  const own = (error instanceof ConnectError ? error.rawMessage : error.message) || String("code" in error ? error.code : "");
+  return error.cause === undefined ? own : `${own}: ${reasonOf(error.cause)}`;
 }
 
 /**
@@ -244,24 +265,14 @@ function databaseCheck(db: Database | undefined): readonly HealthCheck[] {
   return db === undefined ? [] : [{ name: "database", critical: true, check: (signal) => db.check(signal) }];
 }
 
-/** Where others reach a process that binds `host`: a wildcard is no address, so the machine's own first one stands for it. */
-function advertisedAddress(host: string): string {
-  if (host !== "0.0.0.0" && host !== "::") return host;
-  const addresses = Object.values(networkInterfaces()).flatMap((of) => of ?? []);
-  return addresses.find((address) => !address.internal && address.family === "IPv4")?.address ?? "127.0.0.1";
-}
-
-function adminPort(base: Values<typeof processSettings>, standard: number): number {
-  if (base.adminPort !== -1) return base.adminPort;
-  const port = base.port === -1 ? standard : base.port;
-  return port === 0 ? 0 : port + 1000;
-}
-
-function databaseUrl(service: string, server: URL | undefined, env: Readonly<Record<string, string | undefined>>): string {
-  const exact = env[`${service.toUpperCase().replaceAll("-", "_")}_DATABASE_URL`];
-  if (exact !== undefined && exact !== "") return exact;
-  if (server === undefined) throw new Error("DATABASE_URL: expected a postgres:// URL, got nothing");
-  const url = new URL(server);
-  url.pathname = `/heddle_${service.replaceAll("-", "_")}`;
-  return url.href;
+/**
+ * Settles when every check has found something: a registry that probes before would read UNKNOWN, take the process for critical and
+ * ask again only an interval later. A check that hangs has a timeout, so this ends.
+ */
+function firstFindings(health: HealthBoard): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const watch = health.watch("", (status) => {
+    if (status !== "UNKNOWN") resolve();
+  });
+  return promise.finally(() => watch[Symbol.dispose]());
 }

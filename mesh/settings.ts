@@ -1,4 +1,5 @@
 /** The settings that every process of the mesh reads, services and gateway alike. */
+import { networkInterfaces } from "node:os";
 import { duration, integer, oneOf, optionalUrl, port, type Setting, secret, text, type Values } from "./config.ts";
 
 /**
@@ -41,6 +42,34 @@ export function consulOptions(values: Values<typeof processSettings>) {
     ...(values.consulDatacenter === "" ? {} : { datacenter: values.consulDatacenter }),
     ...(values.consulNamespace === "" ? {} : { namespace: values.consulNamespace }),
   };
+}
+
+/** The port of the admin listener of a process whose standard port is `standard`. */
+export function adminPort(base: Values<typeof processSettings>, standard: number): number {
+  if (base.adminPort !== -1) return base.adminPort;
+  const port = base.port === -1 ? standard : base.port;
+  return port === 0 ? 0 : port + 1000;
+}
+
+/** Where others reach a process that binds `host`: a wildcard is no address, so the machine's own first one stands for it. */
+export function advertisedAddress(host: string): string {
+  if (host !== "0.0.0.0" && host !== "::") return host;
+  const addresses = Object.values(networkInterfaces()).flatMap((of) => of ?? []);
+  return addresses.find((address) => !address.internal && address.family === "IPv4")?.address ?? "127.0.0.1";
+}
+
+/**
+ * The database of a service: what <SERVICE>_DATABASE_URL says, else `heddle_<service>` on the server.
+ *
+ * @throws Error when neither is set.
+ */
+export function databaseUrl(service: string, server: URL | undefined, env: Readonly<Record<string, string | undefined>>): string {
+  const exact = env[`${service.toUpperCase().replaceAll("-", "_")}_DATABASE_URL`];
+  if (exact !== undefined && exact !== "") return exact;
+  if (server === undefined) throw new Error("DATABASE_URL: expected a postgres:// URL, got nothing");
+  const url = new URL(server);
+  url.pathname = `/heddle_${service.replaceAll("-", "_")}`;
+  return url.href;
 }
 
 function minimumLength(setting: Setting<string>, length: number): Setting<string> {

@@ -3,12 +3,10 @@ import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { unauthenticated } from "#mesh/errors.ts";
-import { parseServiceConfig } from "#mesh/policy/service-config.ts";
 import { platform } from "../../services/platform.ts";
 import type { PlatformStatus } from "../supervisor/control-server.ts";
 import { paintFor } from "../terminal/paint.ts";
 import { statusJson } from "./call.ts";
-import { explain } from "./config-explain.ts";
 import { findMethod, loadContracts, typesOf } from "./contracts.ts";
 import { upstreamsOf } from "./gateway.ts";
 import { LogFollower, lastLines } from "./log-tail.ts";
@@ -31,19 +29,6 @@ describe("heddle call", () => {
       message: "the token has expired",
       details: [{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "TOKEN_EXPIRED", domain: "heddle" }],
     });
-  });
-});
-
-describe("heddle config explain", () => {
-  it("gives each value with where it came from", () => {
-    const name = [{ service: "auth.v1.AuthService" }];
-    const config = parseServiceConfig({ methodConfig: [{ name, timeout: "10s" }], circuitBreaker: { minimumCalls: 7 } });
-    const rows = explain(config, findMethod(loadContracts(root), "auth.v1.AuthService/Login"));
-    const row = (what: string) => rows.find(([first]) => first === what)?.slice(1);
-    assert.deepEqual(row("timeout"), ["10000 ms", "methodConfig[0].timeout"]);
-    assert.deepEqual(row("waitForReady"), ["false", "default"]);
-    assert.deepEqual(row("circuitBreaker.minimumCalls"), ["7", "circuitBreaker"]);
-    assert.deepEqual(row("balancer"), ['"p2c"', "default"]);
   });
 });
 

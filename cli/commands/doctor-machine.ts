@@ -4,11 +4,15 @@ import { statfs } from "node:fs/promises";
 import { freemem, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { ConfigError } from "#mesh/config.ts";
+import { platform } from "../../services/platform.ts";
 import type { CommandContext } from "../command-context.ts";
 import { installState, stampOf } from "../install.mjs";
 import { platformStatus } from "../supervisor/control-client.ts";
 import { makePlan } from "../supervisor/plan.ts";
 import { isFree, portOwner, takenSentence } from "../supervisor/ports.ts";
+import { consulUrl } from "../supervisor/registry-probe.ts";
+import { readPlatformSettings } from "../supervisor/settings.ts";
 import { humanBytes } from "../terminal/quantity.ts";
 import { type Finding, fail, ok, warn } from "./doctor.ts";
 
@@ -72,6 +76,18 @@ export async function checkContracts({ root }: CommandContext): Promise<Finding>
   }
 }
 
+/** Whether the platform's own settings make sense; each service reads its own at its start. */
+export async function checkSettings({ env }: CommandContext): Promise<Finding> {
+  try {
+    const { platform: settings } = readPlatformSettings(env, platform);
+    if (settings.consulAddress !== "") consulUrl(settings.consulAddress);
+    return ok("HEDDLE_*, DATABASE_URL and CONSUL_HTTP_ADDR make sense");
+  } catch (error) {
+    if (error instanceof ConfigError) return fail(error.mistakes.join("; "), "correct or unset it");
+    throw error;
+  }
+}
+
 /** Whether the platform's ports are free, or held by the platform itself. */
 export async function checkPorts({ root, env, folder }: CommandContext): Promise<Finding> {
   const running = await platformStatus(folder);
@@ -83,7 +99,11 @@ export async function checkPorts({ root, env, folder }: CommandContext): Promise
       if (!(await isFree(plan.settings.host, wanted))) taken.push(takenSentence(wanted, name, portVariable, portOwner(wanted)));
     }
   }
-  if (taken.length > 0) return fail(taken.join("; "), "or HEDDLE_PORT_OFFSET=100, which moves all of them");
+  const [first] = taken;
+  if (first !== undefined) {
+    const others = taken.length === 1 ? "" : ` (and ${taken.length - 1} more ports are taken)`;
+    return fail(`${first}${others}`, "or HEDDLE_PORT_OFFSET=100, which moves all ports");
+  }
   return ok(`${plan.specs.map(({ port }) => port).join(", ")} are free`);
 }
 

@@ -2,10 +2,12 @@ import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Client } from "pg";
+import { readConfig } from "#mesh/config.ts";
 import type { CommandContext } from "../command-context.ts";
 import { platformStatus } from "../supervisor/control-client.ts";
 import { probe } from "../supervisor/probe.ts";
 import { answersAsConsul, consulUrl, hostAndPort } from "../supervisor/registry-probe.ts";
+import { platformSettings } from "../supervisor/settings.ts";
 import { humanDuration } from "../terminal/quantity.ts";
 import { type Finding, fail, ok, warn } from "./doctor.ts";
 
@@ -32,6 +34,7 @@ export async function checkConsul(context: CommandContext): Promise<Finding> {
 
 /** The database: the server that DATABASE_URL names, else the embedded one. */
 export async function checkPostgres({ env, folder }: CommandContext): Promise<Finding> {
+  readConfig(env, { url: platformSettings.databaseUrl });
   const url = env.DATABASE_URL || (await platformStatus(folder))?.postgres?.url;
   if (url === undefined) return embeddedBinaries();
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 3000 });

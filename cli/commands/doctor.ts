@@ -1,5 +1,6 @@
+import { ConfigError } from "#mesh/config.ts";
 import type { CommandContext } from "../command-context.ts";
-import { messageOf } from "../failure.ts";
+import { Failure, messageOf } from "../failure.ts";
 import {
   checkContracts,
   checkData,
@@ -9,6 +10,7 @@ import {
   checkNode,
   checkNpm,
   checkPorts,
+  checkSettings,
 } from "./doctor-machine.ts";
 import { checkClock, checkConsul, checkPostgres } from "./doctor-servers.ts";
 
@@ -41,6 +43,7 @@ const checks: readonly (readonly [name: string, check: (context: CommandContext)
   ["npm", checkNpm],
   ["dependencies", checkDependencies],
   ["contracts", checkContracts],
+  ["settings", checkSettings],
   ["ports", checkPorts],
   ["disk", checkDisk],
   ["memory", checkMemory],
@@ -50,11 +53,17 @@ const checks: readonly (readonly [name: string, check: (context: CommandContext)
   ["clock", checkClock],
 ];
 
+/** Settings that make no sense are the finding of one check, and keep others from theirs. */
+function thrown(name: string, error: unknown): Finding {
+  const unreadable = error instanceof ConfigError || (error instanceof Failure && error.exitCode === 2);
+  return unreadable && name !== "settings" ? warn("not checked, since the settings are wrong", "") : fail(messageOf(error), "");
+}
+
 /** `heddle doctor`: a line for each check, in the order above. Exit code 1 when one failed. */
 export async function doctor(context: CommandContext): Promise<number> {
   const { out, paint } = context;
   const marks = { ok: paint.green("ok  "), warn: paint.yellow("warn"), fail: paint.red("fail") };
-  const findings = checks.map(([, check]) => check(context).catch((error: unknown) => fail(messageOf(error), "")));
+  const findings = checks.map(([name, check]) => check(context).catch((error: unknown) => thrown(name, error)));
   let failed = false;
   for (const [index, [name]] of checks.entries()) {
     const finding = await findings[index];

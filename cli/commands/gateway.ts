@@ -3,6 +3,7 @@ import type { Logger } from "#mesh/telemetry/log.ts";
 import { runStandaloneGateway, type StandaloneOptions } from "../../gateway/standalone.ts";
 import type { CommandContext } from "../command-context.ts";
 import { Failure, messageOf } from "../failure.ts";
+import { portOwner, takenSentence } from "../supervisor/ports.ts";
 import { consulUrl } from "../supervisor/registry-probe.ts";
 
 /** The options of `heddle gateway`. */
@@ -28,7 +29,12 @@ const drainMs = 10_000;
 export async function gateway(context: CommandContext, options: GatewayOptions): Promise<number> {
   const { out } = context;
   const running = await runStandaloneGateway(standaloneOptions(context, options)).catch((error: unknown) => {
-    throw new Failure(messageOf(error), 1, error);
+    const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    throw new Failure(
+      taken ? takenSentence(options.port, "the gateway", "--port", portOwner(options.port)) : messageOf(error),
+      1,
+      error,
+    );
   });
   out.write(`gateway on ${running.address}\n`);
   await new Promise<void>((resolve) => {

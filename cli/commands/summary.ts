@@ -10,10 +10,9 @@ export async function summary(plan: Plan, status: PlatformStatus, paint: Paint, 
   const gateway = status.processes.find(({ service }) => service === "gateway");
   const gatewayUrl = gateway === undefined ? undefined : `http://${callable(plan)}:${gateway.port}`;
   const services = plan.specs.filter(({ kind, name }) => kind === "service" && name !== "gateway");
-  const consul = status.registry.address;
   const rows = [
     ...(gatewayUrl === undefined ? [] : [["gateway", gatewayUrl, `${gatewayUrl}/health`]]),
-    (await servesUi(plan.consul.address)) ? ["Consul UI", `${consul}/ui`, ""] : ["registry", consul, "Consul's HTTP API"],
+    await registryRow(plan),
     ...services.map(({ name, port, adminPort }) => [
       name,
       `${callable(plan)}:${port}`,
@@ -34,6 +33,12 @@ export async function summary(plan: Plan, status: PlatformStatus, paint: Paint, 
     "Ctrl-C stops everything.",
     "",
   ].join("\n");
+}
+
+/** The embedded registry has one plain page; a real Consul may serve its UI. */
+async function registryRow({ consul: { address, embedded } }: Plan): Promise<readonly string[]> {
+  if (embedded) return ["registry", `${address.origin}/ui`, "embedded, with Consul's HTTP API"];
+  return (await servesUi(address)) ? ["Consul", `${address.origin}/ui`, ""] : ["Consul", address.origin, "its HTTP API"];
 }
 
 function firstCall(gateway: string | undefined): readonly string[] {

@@ -105,4 +105,19 @@ describe("plan", () => {
       NODE_COMPILE_CACHE: "/project/node_modules/.cache/heddle",
     });
   });
+
+  const publicUrls = [
+    [{ HEDDLE_PORT_OFFSET: "20000" }, "http://127.0.0.1:28080"],
+    [{ GATEWAY_PORT: "9999", HEDDLE_HOST: "0.0.0.0", HEDDLE_PORT_OFFSET: "20000" }, "http://127.0.0.1:9999"],
+    [{ AUTH_PUBLIC_URL: "https://example.com", HEDDLE_PORT_OFFSET: "20000" }, "https://example.com"],
+  ] as const;
+  for (const [env, expected] of publicUrls) {
+    it(`${JSON.stringify(env)}: links in mails begin with ${expected}`, async () => {
+      const plan = await makePlan("/project", env, []);
+      const spec = plan.specs.find(({ name }) => name === "auth");
+      assert.ok(spec);
+      const seen = processEnvironment(plan, dataFolder("/project", undefined), "secret", env, instanceOf(spec, 1));
+      assert.equal(seen.AUTH_PUBLIC_URL, expected);
+    });
+  }
 });

@@ -75,8 +75,16 @@ export function processEnvironment(
     // Code compiled once serves every later start: types need not be stripped, and what strips them is not loaded.
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? plan.compileCache,
     CONSUL_HTTP_ADDR: plan.consul.address.origin,
+    ...publicUrl(plan, env),
     ...(embedded === undefined ? {} : { DATABASE_URL: embedded }),
   };
+}
+
+/** Links in mails lead to the gateway that runs here, wherever its port was moved to. */
+function publicUrl(plan: Plan, env: Environment): Environment {
+  const gateway = plan.specs.find(({ name }) => name === "gateway");
+  if (env.AUTH_PUBLIC_URL || gateway === undefined) return {};
+  return { AUTH_PUBLIC_URL: `http://${callable(plan.settings.host)}:${gateway.port}` };
 }
 
 async function findConsul(settings: PlatformSettings): Promise<Plan["consul"] & { readonly note?: string }> {

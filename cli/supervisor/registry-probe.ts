@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Failure } from "../failure.ts";
 import { probe } from "./probe.ts";
 
-/** CONSUL_HTTP_ADDR as a URL: Consul's own tools also take it without a scheme. */
+/** CONSUL_HTTP_ADDR as a URL: Consul's own tools also take it without a scheme. @throws Failure when it is none. */
 export function consulUrl(address: string): URL {
-  return new URL(address.includes("://") ? address : `http://${address}`);
+  const url = URL.parse(address.includes("://") ? address : `http://${address}`);
+  if (url !== null && /^https?:$/.test(url.protocol)) return url;
+  throw new Failure(`CONSUL_HTTP_ADDR: expected host:port or a URL with http: or https:, got ${JSON.stringify(address)}`, 2);
 }
 
 /** Whether a Consul agent answers at the address. Another program that happens to listen there does not answer as one. */

@@ -24,12 +24,17 @@ describe("gateway/conformance", () => {
         await gateway[Symbol.asyncDispose]();
         await backend[Symbol.asyncDispose]();
       });
-      for (const vector of vectors) {
-        if (vector.pending === undefined) {
-          it(vector.name, async () => {
-            assert.deepEqual(await runVector({ url: gateway.url, backend, contract, boot: bootOwn }, vector), []);
-          });
-        } else it(`${vector.name} (${vector.pending})`);
+      for (const [rule, ofRule] of Map.groupBy(vectors, (vector) => vector.rule)) {
+        describe(rule, () => {
+          for (const vector of ofRule) {
+            if (vector.pending !== undefined) it(`${vector.name} (${vector.pending})`);
+            else {
+              it(vector.name, async () => {
+                assert.deepEqual(await runVector({ url: gateway.url, backend, contract, boot: bootOwn }, vector), []);
+              });
+            }
+          }
+        });
       }
     });
   }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createConfig, lintFromString } from "@redocly/openapi-core";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { type Contracts, loadContracts } from "../contracts.ts";
-import { echoContracts } from "../fixtures/harness.ts";
+import { echoContracts } from "../fixtures/echo.ts";
 import { type MadeRule, type MadeService, madeImage } from "../fixtures/made-contract.ts";
 import { compilePlan, type Plan } from "../plan.ts";
 import { resolveParameter } from "../query.ts";

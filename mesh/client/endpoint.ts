@@ -71,12 +71,12 @@ export class Endpoint implements Candidate {
     this.#weight = info.weight;
   }
 
-  /** Picks it; undefined when its breaker says no after all. */
-  take(now: number): Pick | undefined {
+  /** Picks it; as a last resort also without its breaker's leave. Undefined when the breaker says no after all. */
+  take(now: number, lastResort: boolean): Pick | undefined {
     const permit = admit(this.breaker, now);
-    if (!permit.admitted) return undefined;
+    if (!permit.admitted && !lastResort) return undefined;
     started(this.load, now);
-    return new Pick(this, permit, now);
+    return new Pick(this, permit.admitted ? permit : undefined, now);
   }
 
   /** Called by its picks alone. */
@@ -89,12 +89,13 @@ export class Endpoint implements Candidate {
 /** One attempt's claim on an endpoint. done() is owed exactly once. */
 export class Pick {
   readonly endpoint: Endpoint;
-  readonly #permit: Permit;
+  /** Undefined for a pick of last resort, which the breaker did not admit. */
+  readonly #permit: Permit | undefined;
   readonly #start: number;
   #answeredAfter: number | undefined;
   #open = true;
 
-  constructor(endpoint: Endpoint, permit: Permit, now: number) {
+  constructor(endpoint: Endpoint, permit: Permit | undefined, now: number) {
     this.endpoint = endpoint;
     this.#permit = permit;
     this.#start = now;
@@ -103,7 +104,7 @@ export class Pick {
   /** The first response of a stream came: that is its latency, and a probe of the breaker need not wait for the stream's end. */
   answered(now: number): void {
     this.#answeredAfter ??= now - this.#start;
-    this.#permit.settle("success", now);
+    this.#settle("success", now);
   }
 
   /** The attempt is over; `signal` from the table in classify.ts. Later calls do nothing. */
@@ -111,8 +112,14 @@ export class Pick {
     if (!this.#open) return;
     this.#open = false;
     done(this.endpoint.load, now, this.#answeredAfter ?? now - this.#start, signal);
-    this.#permit.settle(breakerOutcomes[signal], now);
+    this.#settle(breakerOutcomes[signal], now);
     this.endpoint.learn(signal);
+  }
+
+  /** A success that the breaker did not expect proves it wrong; a failure is what it said. */
+  #settle(outcome: BreakerOutcome, now: number): void {
+    if (this.#permit !== undefined) this.#permit.settle(outcome, now);
+    else if (outcome === "success" && this.endpoint.breaker.state.name !== "FORCED_OPEN") resetBreaker(this.endpoint.breaker);
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { forceOpen } from "../policy/breaker.ts";
 import { Pick } from "./endpoint.ts";
 import { ServiceEndpoints } from "./endpoints.ts";
 
@@ -52,16 +53,25 @@ describe("ServiceEndpoints", () => {
     assert.deepEqual(service.pick(0, none), { kind: "empty", until: undefined });
   });
 
-  it("says 'breakers', and until when, once 5 failures in a row opened the only endpoint's", () => {
+  it("uses the only endpoint although 5 failures in a row opened its breaker, and closes that at the first success", () => {
     using service = endpoints("a");
-    for (let i = 0; i < 5; i++) {
+    const pickOne = () => {
       const pick = service.pick(0, none);
       assert.ok(pick instanceof Pick);
-      pick.done("failure", 0);
-    }
-    const lack = service.pick(0, none);
-    assert.ok(!(lack instanceof Pick));
-    assert.equal(lack.kind, "breakers");
-    assert.ok(lack.until !== undefined && lack.until >= 4000 && lack.until <= 6000, `until ${lack.until}`);
+      return pick;
+    };
+    for (let i = 0; i < 5; i++) pickOne().done("failure", 0);
+    const [endpoint] = service.all;
+    assert.equal(endpoint?.breaker.state.name, "OPEN");
+    pickOne().done("failure", 0);
+    assert.equal(endpoint?.breaker.state.name, "OPEN");
+    pickOne().done("success", 0);
+    assert.equal(endpoint?.breaker.state.name, "CLOSED");
+  });
+
+  it("says 'breakers' once the only endpoint's was forced open", () => {
+    using service = endpoints("a");
+    for (const { breaker } of service.all) forceOpen(breaker);
+    assert.deepEqual(service.pick(0, none), { kind: "breakers", until: undefined });
   });
 });

@@ -85,6 +85,9 @@ export class ServiceEndpoints {
   /**
    * Chooses an endpoint: among the connected ones first, those not in `tried` before all others. Endpoints without a connection
    * get one meanwhile, so that calls wait for a connection only when there is none at all.
+   *
+   * An open breaker leaves its endpoint out for the sake of better ones. Where all are open there is none, and holding calls back
+   * is up to the service's breaker alone: two breakers in a row would each add their open time to a recovery.
    */
   pick(now: number, tried: ReadonlySet<string>): Pick | Lack {
     const pool = this.#pool();
@@ -95,9 +98,10 @@ export class ServiceEndpoints {
       if (state === "ready") ready.push(endpoint);
       else if (state === "idle" || state === "connecting") reachable.push(endpoint);
     }
-    const chosen = this.#choose(ready, reachable, now, tried);
+    const chosen = this.#choose(ready, reachable, now, tried, false);
     for (const { connection } of reachable) connection.connect();
-    return chosen?.take(now) ?? this.#lack(pool, ready.length + reachable.length, now);
+    const taken = chosen?.take(now, false) ?? this.#choose(ready, reachable, now, tried, true)?.take(now, true);
+    return taken ?? this.#lack(pool, ready.length + reachable.length, now);
   }
 
   /** Hears of every change that may make a pick possible. Returns how to stop. */
@@ -127,8 +131,14 @@ export class ServiceEndpoints {
     return passing.length < all.length * panicShare ? all : passing;
   }
 
-  #choose(ready: Endpoint[], reachable: Endpoint[], now: number, tried: ReadonlySet<string>): Endpoint | undefined {
-    const options = { now, random: this.#options.random, tried };
+  #choose(
+    ready: Endpoint[],
+    reachable: Endpoint[],
+    now: number,
+    tried: ReadonlySet<string>,
+    lastResort: boolean,
+  ): Endpoint | undefined {
+    const options = { now, random: this.#options.random, tried, lastResort };
     const connected = this.#balancer.balancer.pick(ready, options);
     if (connected !== undefined && !tried.has(connected.id)) return connected;
     const other = this.#balancer.balancer.pick(reachable, options);
@@ -157,7 +167,6 @@ export function lackError(
 ): ConnectError {
   if (service === undefined) return unavailable(`no running service serves ${contract}`);
   if (lack.kind === "empty") return unavailable(`no instance of ${service} is running`);
-  if (lack.kind === "breakers")
-    return unavailable(`every instance of ${service} is failing, and calls to them are paused`, waitMs);
+  if (lack.kind === "breakers") return unavailable(`every instance of ${service} was taken out of service by hand`, waitMs);
   return unavailable(`no instance of ${service} can be reached`, waitMs, cause);
 }

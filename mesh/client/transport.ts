@@ -17,6 +17,7 @@ import { wireError } from "../net/status.ts";
 import type { Attempt } from "./attempt.ts";
 import { runCall } from "./call.ts";
 import type { CallParts } from "./call-request.ts";
+import { isRaw, type RawMessage, rawMessage } from "./raw.ts";
 
 /** The transport that makes every call by `parts`. Context values are for interceptors, which the mesh has none of. */
 export function meshTransport(parts: CallParts): Transport {
@@ -123,6 +124,7 @@ function encoderOf<I extends DescMessage>(input: I) {
 
 /** protobuf-es says what is wrong with a value that its field cannot hold. */
 function encode<I extends DescMessage>(input: I, message: MessageInitShape<I>): Uint8Array {
+  if (isRaw(input)) return (message as unknown as RawMessage).bytes;
   try {
     return toBinary(input, create(input, message));
   } catch (cause) {
@@ -131,6 +133,7 @@ function encode<I extends DescMessage>(input: I, message: MessageInitShape<I>): 
 }
 
 function decode<O extends DescMessage>(output: O, bytes: Uint8Array): MessageShape<O> {
+  if (isRaw(output)) return rawMessage(bytes) as unknown as MessageShape<O>;
   try {
     return fromBinary(output, bytes);
   } catch (cause) {

@@ -1,8 +1,8 @@
 /** auth's public keys, as far as this process knows them. */
-import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type CryptoKey, importJWK } from "jose";
 import type { Jwk } from "#gen/auth/v1/credentials_pb.ts";
+import { runWithoutContext } from "../context.ts";
 import { unavailable } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 
@@ -27,8 +27,6 @@ const maxAgeMs = 600_000;
 export class KeySet {
   readonly #options: KeySetOptions;
   readonly #closed = new AbortController();
-  /** Fetching is nobody's call: it must not run under the deadline or the principal of the call that caused it. */
-  readonly #outside = AsyncLocalStorage.snapshot();
   #keys: ReadonlyMap<string, CryptoKey> = new Map();
   #askedAt = Number.NEGATIVE_INFINITY;
   #pending: Promise<void> | undefined;
@@ -50,6 +48,11 @@ export class KeySet {
     return this.#keys.get(kid);
   }
 
+  /** Fetches in the background when no key is known yet. */
+  prefetch(now: number): void {
+    if (this.#keys.size === 0) void this.#refresh(emptyRefetchMs, now);
+  }
+
   /** Fetches in the background when the last answer is old. */
   refreshWhenOld(now: number): void {
     if (this.#keys.size > 0) void this.#refresh(maxAgeMs, now);
@@ -66,7 +69,8 @@ export class KeySet {
     // now < askedAt: the clock was set back.
     if (now - this.#askedAt < minAgeMs && now >= this.#askedAt) return Promise.resolve();
     this.#askedAt = now;
-    this.#pending = this.#outside(() => this.#fetch()).finally(() => {
+    // Fetching is nobody's call: it must not run under the deadline or the principal of the one that caused it.
+    this.#pending = runWithoutContext(() => this.#fetch()).finally(() => {
       this.#pending = undefined;
     });
     return this.#pending;

@@ -1,8 +1,8 @@
 /** The sessions whose tokens no longer count although they have not expired: auth's WatchRevocations, kept up to date. */
-import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { WatchRevocationsResponse } from "#gen/auth/v1/auth_pb.ts";
+import { runWithoutContext } from "../context.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** Where the revocations come from, and the clock and backoff, which tests replace. */
@@ -19,8 +19,6 @@ export class RevocationList {
   readonly #options: RevocationListOptions;
   readonly #closed = new AbortController();
   readonly #clock: () => number;
-  /** The stream outlives every call, so it must not run under the context of the one that started it. */
-  readonly #outside = AsyncLocalStorage.snapshot();
   /** Session id -> when the last of its tokens ends, in milliseconds. */
   #ended = new Map<string, number>();
   #live = false;
@@ -45,7 +43,8 @@ export class RevocationList {
 
   /** Begins to follow; later calls do nothing. */
   start(): void {
-    this.#running ??= this.#outside(() => this.#run());
+    // The stream outlives every call, so it must not end with the one that started it.
+    this.#running ??= runWithoutContext(() => this.#run());
   }
 
   /** Settles when the first list is here, or `ms` after the first time that anybody asked. */

@@ -130,6 +130,28 @@ describe("remoteTokenVerifier", () => {
     assert.deepEqual([auth.fetches, auth.watches], [1, 1]);
   });
 
+  it("asks as soon as auth is found, so that the first token verifies although auth has gone since", async () => {
+    const auth = new FakeAuth();
+    const pair = await auth.addKey("k1");
+    const search = Promise.withResolvers<void>();
+    await using verifier = remoteTokenVerifier({ auth: auth.client, found: () => search.promise, log });
+    assert.deepEqual([auth.fetches, auth.watches], [0, 0]);
+    search.resolve();
+    await until(() => auth.fetches === 1 && auth.watches === 1);
+    auth.up = false;
+    assert.equal((await verifier.verify(await sign(pair, "k1"), now)).id, "ada");
+  });
+
+  it("gives up the search for auth when it is disposed", async () => {
+    const searched = Promise.withResolvers<AbortSignal>();
+    const found = (signal: AbortSignal) => {
+      searched.resolve(signal);
+      return new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    };
+    await remoteTokenVerifier({ auth: new FakeAuth().client, found, log })[Symbol.asyncDispose]();
+    assert.equal((await searched.promise).aborted, true);
+  });
+
   it("a token ends when it says, also one that was verified before", async () => {
     const auth = new FakeAuth();
     const pair = await auth.addKey("k1");

@@ -18,6 +18,13 @@ export function encodeFrame(message: Uint8Array): Buffer {
   return frame;
 }
 
+/** The prefix alone, for a message so long that copying it behind its prefix costs more than another write. */
+export function framePrefix(messageBytes: number): Buffer {
+  const prefix = Buffer.alloc(prefixBytes);
+  prefix.writeUInt32BE(messageBytes, 1);
+  return prefix;
+}
+
 /** Cuts a byte stream, however it is chunked, into messages. */
 export class FrameDecoder {
   readonly #maxBytes: number;

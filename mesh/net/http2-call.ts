@@ -9,7 +9,7 @@ import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "nod
 import { addAbortSignal } from "node:stream";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { fieldOf } from "./fields.ts";
-import { encodeFrame, FrameDecoder } from "./framing.ts";
+import { encodeFrame, FrameDecoder, framePrefix } from "./framing.ts";
 import { codeOfHttpStatus, codeOfReset, nameOfReset, readStatus, wireError } from "./status.ts";
 import { type IncomingFields, noFields, type Reach, type WireCall, type WireEvents, type WireRequest } from "./wire.ts";
 
@@ -66,7 +66,14 @@ export class Http2Call implements WireCall {
   }
 
   send(message: Uint8Array): boolean {
-    return this.#over || this.#stream.writableEnded ? true : this.#stream.write(encodeFrame(message));
+    if (this.#over || this.#stream.writableEnded) return true;
+    if (message.byteLength < longMessage) return this.#stream.write(encodeFrame(message));
+    // Corked, so that prefix and message still leave together.
+    this.#stream.cork();
+    this.#stream.write(framePrefix(message.byteLength));
+    const room = this.#stream.write(message);
+    this.#stream.uncork();
+    return room;
   }
 
   finish(): void {
@@ -186,6 +193,9 @@ export class Http2Call implements WireCall {
 }
 
 const aborted = AbortSignal.abort();
+
+/** Bytes from which a message is written as it is instead of copied behind its prefix. */
+const longMessage = 16 * 1024;
 
 /** Milliseconds in which the end of the connection may follow a stream that the peer cancelled. */
 const lossGraceMs = 20;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Candidate, createBalancer, done, newLoad, pick, started } from "./balancer.ts";
-import { createBreaker, forceOpen } from "./breaker.ts";
+import { admit, createBreaker, forceOpen } from "./breaker.ts";
 
 function candidate(id: string, changes: Partial<Candidate> = {}): Candidate {
   return { id, weight: 1, passing: true, load: newLoad(0), breaker: undefined, ...changes };
@@ -18,6 +18,15 @@ function measured(id: string, ms: number, changes: Partial<Candidate> = {}): Can
 function open(id: string): Candidate {
   const breaker = createBreaker();
   forceOpen(breaker);
+  return candidate(id, { breaker });
+}
+
+function tripped(id: string): Candidate {
+  const breaker = createBreaker();
+  for (let i = 0; i < 5; i++) {
+    const permit = admit(breaker, 0);
+    if (permit.admitted) permit.settle("failure", 0);
+  }
   return candidate(id, { breaker });
 }
 
@@ -62,6 +71,11 @@ for (const policy of ["p2c", "round_robin"] as const) {
     });
     it("is a failing one when none passes", () => assert.deepEqual(ids([sick]), ["sick"]));
     it("is none whose breaker is open", () => assert.deepEqual(ids([a, open("o"), b]), ["a", "b"]));
+    it("as a last resort is one whose breaker has tripped, but none that was forced open", () => {
+      const options = { now: 0, random: Math.random, lastResort: true };
+      assert.equal(createBalancer(policy).pick([tripped("t"), open("o")], options)?.id, "t");
+      assert.equal(createBalancer(policy).pick([open("o")], options), undefined);
+    });
     it("is none when the breakers of all are open", () => assert.deepEqual(ids([open("o"), open("p")]), ["none"]));
     it("is none that was tried, when another exists", () => assert.deepEqual(ids([a, b], new Set(["a"])), ["b"]));
     it("is one that was tried, when all were", () => assert.deepEqual(ids([a, b], new Set(["a", "b"])), ["a", "b"]));

@@ -38,6 +38,8 @@ export interface PickOptions {
   readonly random: () => number;
   /** Ids that this call has tried already: left out when another exists. */
   readonly tried?: ReadonlySet<string> | undefined;
+  /** True: open breakers are no reason to leave an endpoint out, but forced ones are. Default false. */
+  readonly lastResort?: boolean;
 }
 
 /** A policy with its state. */
@@ -57,8 +59,9 @@ export function pick<C extends Candidate>(
   random: () => number,
   now: number,
   tried?: ReadonlySet<string>,
+  lastResort = false,
 ): C | undefined {
-  const pool = poolOf(candidates, now, tried);
+  const pool = poolOf(candidates, now, tried, lastResort);
   if (pool.length < 2) return pool[0];
   const first = draw(pool, random(), undefined);
   const second = draw(pool, random(), first);
@@ -99,15 +102,15 @@ const unmeasured = 1e9;
 const panicShare = 0.5;
 
 const powerOfTwo: Balancer = {
-  pick: (candidates, { random, now, tried }) => pick(candidates, random, now, tried),
+  pick: (candidates, { random, now, tried, lastResort }) => pick(candidates, random, now, tried, lastResort),
 };
 
 /** Smooth weighted round robin (nginx's): in turn, heavier ones more often but never in a burst. */
 class RoundRobin implements Balancer {
   #credit = new Map<string, number>();
 
-  pick<C extends Candidate>(candidates: readonly C[], { now, tried }: PickOptions): C | undefined {
-    const pool = poolOf(candidates, now, tried);
+  pick<C extends Candidate>(candidates: readonly C[], { now, tried, lastResort = false }: PickOptions): C | undefined {
+    const pool = poolOf(candidates, now, tried, lastResort);
     // Only who left is forgotten: who is merely left out of this pick keeps its turn.
     const credit = new Map(candidates.map(({ id }) => [id, this.#credit.get(id) ?? 0]));
     let best: C | undefined;
@@ -125,7 +128,12 @@ class RoundRobin implements Balancer {
 }
 
 /** Who may be picked: passing (all in a panic), breaker not open, of some weight if any is, not tried if another is left. */
-function poolOf<C extends Candidate>(candidates: readonly C[], now: number, tried?: ReadonlySet<string>): readonly C[] {
+function poolOf<C extends Candidate>(
+  candidates: readonly C[],
+  now: number,
+  tried: ReadonlySet<string> | undefined,
+  lastResort: boolean,
+): readonly C[] {
   let passing = 0;
   for (const candidate of candidates) if (candidate.passing) passing++;
   const panic = passing < candidates.length * panicShare;
@@ -133,7 +141,7 @@ function poolOf<C extends Candidate>(candidates: readonly C[], now: number, trie
   let weighted = 0;
   for (const candidate of candidates) {
     if (!panic && !candidate.passing) continue;
-    if (candidate.breaker !== undefined && !admits(candidate.breaker, now)) continue;
+    if (candidate.breaker !== undefined && !leaves(candidate.breaker, now, lastResort)) continue;
     open.push(candidate);
     if (candidate.weight > 0) weighted++;
   }
@@ -141,6 +149,10 @@ function poolOf<C extends Candidate>(candidates: readonly C[], now: number, trie
   if (tried === undefined || tried.size === 0) return pool;
   const fresh = pool.filter(({ id }) => !tried.has(id));
   return fresh.length === 0 ? pool : fresh;
+}
+
+function leaves(breaker: Breaker, now: number, lastResort: boolean): boolean {
+  return admits(breaker, now) || (lastResort && breaker.state.name !== "FORCED_OPEN");
 }
 
 /** One of the pool but `other`, drawn by weight; `random` uniform in [0, 1). The pool has one at least besides `other`. */

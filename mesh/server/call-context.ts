@@ -1,6 +1,6 @@
 /** The layer that reads a call's headers: deadline, who calls, correlation id, criticality, the outermost client. */
 import { randomUUID } from "node:crypto";
-import type { CallContext, Criticality, Principal } from "../context.ts";
+import { type CallContext, type Criticality, type Principal, runWithContext } from "../context.ts";
 import { deadlineExceeded, from, unauthenticated } from "../errors.ts";
 import { callerHeader } from "../identity/caller.ts";
 import type { TokenVerifier } from "../identity/tokens.ts";
@@ -33,18 +33,20 @@ export function readContext(o: IdentityOptions): (call: Call) => Promise<void> {
     const headers = call.handler.requestHeader;
     const correlationId = correlationIdOf(headers);
     call.handler.responseHeader.set("x-correlation-id", correlationId);
-    call.caller = call.builtIn ? undefined : await callerOf(headers, now);
-    const principal = call.builtIn ? undefined : await principalOf(call, headers, now, o.verifier);
-    call.context = {
+    call.caller = call.builtIn ? undefined : await callerOf(call, headers, now);
+    const context: CallContext = {
       deadline: remaining === undefined ? Number.POSITIVE_INFINITY : now + remaining,
       signal: call.signal,
-      principal,
+      principal: undefined,
       caller: call.caller,
       trace: call.trace ?? newTrace(),
       correlationId,
       criticality: call.caller === undefined ? "CRITICAL" : criticalityOf(headers),
       client: clientOf(call, headers),
-    } satisfies CallContext;
+    };
+    // A verifier that records what it refuses, as auth's does, needs to know where the call came from.
+    const verify = () => principalOf(call, headers, now, o.verifier);
+    call.context = call.builtIn ? context : { ...context, principal: await runWithContext(context, verify) };
   };
 }
 
@@ -59,18 +61,22 @@ function correlationIdOf(headers: Headers): string {
 /** Anybody can send a false proof, so that it is warned of at most so often, in milliseconds. */
 const warnEveryMs = 10_000;
 
-function callerReader({ verifyCaller, log }: IdentityOptions): (headers: Headers, now: number) => Promise<Principal | undefined> {
+function callerReader({ verifyCaller, log }: IdentityOptions) {
   let warnedAt = Number.NEGATIVE_INFINITY;
-  return async (headers, now) => {
+  return async (call: Call, headers: Headers, now: number): Promise<Principal | undefined> => {
     const proof = headers.get(callerHeader);
     if (proof === null) return undefined;
     try {
       return await verifyCaller(proof, now);
     } catch (error) {
+      call.callerError = from(error);
       if (now - warnedAt < warnEveryMs) return undefined;
       warnedAt = now;
       // Most likely two processes with different HEDDLE_MESH_SECRETs, which would otherwise be hard to see.
-      log.warn({ error: from(error).rawMessage }, "a calling service could not prove itself; its x-heddle-* headers are ignored");
+      log.warn(
+        { error: call.callerError.rawMessage },
+        "a calling service could not prove itself; its x-heddle-* headers are ignored",
+      );
       return undefined;
     }
   };

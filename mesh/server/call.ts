@@ -41,6 +41,8 @@ export class Call {
   /** Set by the context layer. */
   context: CallContext | undefined;
   caller: Principal | undefined;
+  /** Why the proof of the calling service, where one came, is not believed. */
+  callerError: ConnectError | undefined;
   /** What came of the bearer token, for the access rule to judge: a public method goes on without it. */
   tokenError: ConnectError | undefined;
   /** When a message last went out, on the clock of performance.now(). */

@@ -1,7 +1,20 @@
 /** Checks that any process can run on itself. None is critical: a busy process that still answers should keep its traffic. */
-import { statfs } from "node:fs/promises";
+import { access, statfs } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { HealthCheck } from "./health.ts";
+
+/** What every process of the mesh looks at: itself, and the services that it needs. Dispose them at the end. */
+export function processChecks(o: {
+  folder: string;
+  needs: readonly string[];
+  ready(contract: string, signal: AbortSignal): Promise<void>;
+}): readonly HealthCheck[] & Disposable {
+  const eventLoop = eventLoopCheck();
+  const needs = o.needs.map((contract) => needCheck({ contract, ready: o.ready }));
+  const checks: HealthCheck[] = [eventLoop, memoryCheck(), diskCheck({ folder: o.folder }), ...needs];
+  return Object.assign(checks, { [Symbol.dispose]: () => eventLoop[Symbol.dispose]() });
+}
 
 /**
  * The event loop turns in time.
@@ -56,11 +69,52 @@ export function diskCheck(o: { folder: string; minFreeBytes?: number }): HealthC
     name: "disk",
     critical: false,
     async check() {
-      const { bavail, bsize } = await statfs(o.folder);
+      const { bavail, bsize } = await statfs(await existing(o.folder));
       const free = bavail * bsize;
       return free < minFreeBytes ? `${mb(free)} MB free, expected at least ${mb(minFreeBytes)} MB` : undefined;
     },
   };
+}
+
+/**
+ * Somebody serves a contract that this process calls.
+ *
+ * @param o.ready settles when a healthy instance of the contract is known; see MeshClient. It may take half a second.
+ */
+export function needCheck(o: { contract: string; ready(contract: string, signal: AbortSignal): Promise<void> }): HealthCheck {
+  const patienceMs = 500;
+  return {
+    name: `needs ${o.contract}`,
+    critical: false,
+    async check(signal) {
+      const patience = new AbortController();
+      const stop = () => patience.abort();
+      const timer = setTimeout(stop, patienceMs).unref();
+      signal.addEventListener("abort", stop, { once: true });
+      try {
+        await o.ready(o.contract, patience.signal);
+        return undefined;
+      } catch {
+        return `no healthy instance serves ${o.contract}`;
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", stop);
+      }
+    },
+  };
+}
+
+/** `folder`, or the nearest one above it that exists: it is made when the first file is. */
+async function existing(folder: string): Promise<string> {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    if (
+      await access(path).then(
+        () => true,
+        () => dirname(path) === path,
+      )
+    )
+      return path;
+  }
 }
 
 function mb(bytes: number): number {

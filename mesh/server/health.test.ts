@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Code, createClient } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "#gen/grpc/health/v1/health_pb.ts";
 import { HealthBoard, type HealthCheck } from "./health.ts";
-import { diskCheck, eventLoopCheck, memoryCheck } from "./health-checks.ts";
+import { diskCheck, eventLoopCheck, memoryCheck, needCheck } from "./health-checks.ts";
 import { refusal, startEcho, until } from "./server.fixture.ts";
 
 /** A check whose answer a test sets. */
@@ -53,6 +53,30 @@ describe("HealthBoard", () => {
     db.answer = async () => undefined;
     await until(() => board.status("") === "SERVING");
     board.close();
+  });
+
+  it("recheck asks at once, and once more what is being asked just then; before the start it does nothing", async () => {
+    const answers: ((detail: string | undefined) => void)[] = [];
+    const db = checkOf("db", true);
+    db.answer = () => new Promise((resolve) => answers.push(resolve));
+    const board = new HealthBoard({ services: [], checks: [db], intervalMs: 60_000 });
+    board.setServing(true);
+    board.recheck();
+    assert.equal(answers.length, 0);
+    board.start();
+    board.recheck();
+    board.recheck();
+    assert.equal(answers.length, 1);
+    answers[0]?.("away");
+    await until(() => answers.length === 2);
+    answers[1]?.(undefined);
+    await until(() => board.status("") === "SERVING");
+    board.recheck();
+    answers[2]?.("away again");
+    await until(() => board.status("") === "NOT_SERVING");
+    board.close();
+    board.recheck();
+    assert.equal(answers.length, 3);
   });
 
   it("a check that is not critical only makes it DEGRADED", async () => {
@@ -168,5 +192,21 @@ describe("the process's own checks", () => {
     assert.equal(await diskCheck({ folder: ".", minFreeBytes: 1 }).check(signal), undefined);
     const short = await diskCheck({ folder: ".", minFreeBytes: 2 ** 60 }).check(signal);
     assert.match(short ?? "", /^\d+ MB free, expected at least 1099511627776 MB$/);
+  });
+
+  it("disk: a folder that is not there yet is judged by the one above it", async () => {
+    assert.equal(await diskCheck({ folder: "no/such/folder", minFreeBytes: 1 }).check(signal), undefined);
+  });
+
+  it("a contract that is needed: well once it is ready, else a text within half a second", async () => {
+    const ready = needCheck({ contract: "a.v1.A", ready: async () => undefined });
+    assert.deepEqual([ready.name, ready.critical, await ready.check(signal)], ["needs a.v1.A", false, undefined]);
+    const never = needCheck({
+      contract: "a.v1.A",
+      ready: (_contract, patience) => new Promise((_resolve, reject) => patience.addEventListener("abort", reject)),
+    });
+    const begun = performance.now();
+    assert.equal(await never.check(signal), "no healthy instance serves a.v1.A");
+    assert(performance.now() - begun < 900);
   });
 });

@@ -51,6 +51,8 @@ export class HealthBoard {
   readonly #timeoutMs: number;
   readonly #results = new Map<HealthCheck, CheckResult>();
   readonly #running = new Set<HealthCheck>();
+  /** Running checks that must run once more, since what they look at has changed meanwhile. */
+  readonly #stale = new Set<HealthCheck>();
   readonly #listeners = new Set<StatusListener>();
   readonly #closed = new AbortController();
   #serving = false;
@@ -108,9 +110,17 @@ export class HealthBoard {
     this.#timer = setInterval(() => this.#runAll(), this.#intervalMs).unref();
   }
 
+  /** Runs every check at once, for when something is known to have changed. Does nothing before the start. */
+  recheck(): void {
+    if (this.#timer === undefined) return;
+    for (const check of this.#running) this.#stale.add(check);
+    this.#runAll();
+  }
+
   /** Stops the checks and aborts those that run. */
   close(): void {
     clearInterval(this.#timer);
+    this.#timer = undefined;
     this.#closed.abort();
     this.#listeners.clear();
   }
@@ -131,7 +141,10 @@ export class HealthBoard {
       timeout.abort();
     }, this.#timeoutMs).unref();
     const answer = callCheck(check, timeout.signal);
-    void answer.then(() => this.#running.delete(check));
+    void answer.then(() => {
+      this.#running.delete(check);
+      if (this.#stale.delete(check) && !this.#closed.signal.aborted) void this.#run(check);
+    });
     const detail = await Promise.race([answer, late.promise]);
     clearTimeout(timer);
     if (this.#closed.signal.aborted) return;

@@ -1,16 +1,13 @@
 /** The inner layers of a call: error boundary, deadline, access rule, validation, context. server.ts lists them in order. */
-
-import type { DescService } from "@bufbuild/protobuf";
-import { create, type DescMessage, type DescMethod, type MessageShape } from "@bufbuild/protobuf";
-import { pathToString } from "@bufbuild/protobuf/reflect";
-import { createValidator } from "@bufbuild/protovalidate";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { AccessLevel, type AccessRule } from "#gen/heddle/v1/access_pb.ts";
 import { runWithContext } from "../context.ts";
-import { from, internal, invalidArgument } from "../errors.ts";
+import { from } from "../errors.ts";
 import { accessRuleOf, checkAccess } from "../identity/access.ts";
 import { type Call, callKey } from "./call.ts";
 import { mapStream } from "./stream.ts";
+import { Validation } from "./validation.ts";
 
 /** Makes a ConnectError of whatever comes up, once; the layers above see nothing else, and no cause is ever sent. */
 export const errorBoundary: Interceptor = (next) => async (request) => {
@@ -74,31 +71,15 @@ export function enforceAccess(services: readonly DescService[]): (call: Call) =>
  * @throws Error naming the message type whose rules do not compile.
  */
 export function validateRequests(services: readonly DescService[]): Interceptor {
-  const validator = createValidator();
-  for (const { input } of services.flatMap((service) => service.methods)) {
-    const { kind, error } = validator.validate(input, create(input));
-    if (kind === "error" && error.name === "CompilationError") {
-      throw new Error(`the validation rules of ${input.typeName} do not compile: ${error.message}`, { cause: error });
-    }
-  }
-  const check = <I extends DescMessage>(schema: I, message: MessageShape<I>): MessageShape<I> => {
-    const result = validator.validate(schema, message);
-    if (result.kind === "valid") return message;
-    if (result.kind === "error") throw internal(result.error);
-    throw invalidArgument(
-      result.violations.map(({ field, message: description, ruleId }) => ({
-        field: pathToString(field),
-        description: description === "" ? ruleId : description,
-      })),
-    );
-  };
+  const validation = new Validation();
+  for (const { input } of services.flatMap((service) => service.methods)) validation.prepare(input);
   return (next) => (request) => {
     const schema = request.method.input;
     if (!request.stream) {
-      check(schema, request.message);
+      validation.checked(schema, request.message);
       return next(request);
     }
-    return next({ ...request, message: mapStream(request.message, { each: (message) => check(schema, message) }) });
+    return next({ ...request, message: mapStream(request.message, { each: (message) => validation.checked(schema, message) }) });
   };
 }
 

@@ -2,7 +2,7 @@
  * One TCP port for HTTP/2 (prior knowledge, as gRPC speaks it) and HTTP/1.1 (curl, browsers): Node's HTTP/2 server cannot
  * do both in cleartext, so the first bytes of a connection decide which server gets it.
  */
-import { createServer as createHttp1, type RequestListener } from "node:http";
+import { createServer as createHttp1, type Server as Http1Server, type RequestListener } from "node:http";
 import { constants, createServer as createHttp2, type Http2Server, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, createServer as createTcp, type Socket } from "node:net";
 import type { Logger } from "../telemetry/log.ts";
@@ -14,6 +14,8 @@ export interface ListenerOptions {
   readonly port: number;
   readonly handler: RequestListener;
   readonly http2: Http2Server;
+  /** Takes the HTTP/1.1 connections. Default: a server of its own over `handler`. */
+  readonly http1?: Http1Server;
   readonly log: Logger;
 }
 
@@ -65,7 +67,7 @@ export function http2Server(handler: RequestListener): Http2Server {
 export async function listen(o: ListenerOptions): Promise<Listener> {
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
-  const http1 = createHttp1(o.handler);
+  const http1 = o.http1 ?? createHttp1(o.handler);
   const tcp = createTcp({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
     sockets.add(socket);
     socket.on("error", (err) => o.log.debug({ err, peer: socket.remoteAddress }, "connection failed"));

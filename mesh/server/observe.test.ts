@@ -43,9 +43,9 @@ describe("log and metrics", () => {
     for (const line of [
       'grpc_server_call_started_total{grpc_method="test.v1.EchoService/Unary"} 2',
       'grpc_server_call_started_total{grpc_method="test.v1.EchoService/SignedIn"} 1',
-      'grpc_server_call_duration_count{grpc_method="test.v1.EchoService/Unary",grpc_status="OK"} 2',
-      'grpc_server_call_duration_count{grpc_method="test.v1.EchoService/SignedIn",grpc_status="UNAUTHENTICATED"} 1',
-      'grpc_server_call_duration_bucket{grpc_method="test.v1.EchoService/Unary",grpc_status="OK",le="100"} 2',
+      'grpc_server_call_duration_seconds_count{grpc_method="test.v1.EchoService/Unary",grpc_status="OK"} 2',
+      'grpc_server_call_duration_seconds_count{grpc_method="test.v1.EchoService/SignedIn",grpc_status="UNAUTHENTICATED"} 1',
+      'grpc_server_call_duration_seconds_bucket{grpc_method="test.v1.EchoService/Unary",grpc_status="OK",le="100"} 2',
     ]) {
       assert(text.split("\n").includes(line), `${line} is not in\n${text}`);
     }

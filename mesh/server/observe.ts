@@ -3,6 +3,8 @@ import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Meter } from "@opentelemetry/api";
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, type Tracer, trace } from "@opentelemetry/api";
 import { runWithContext, type TraceContext } from "../context.ts";
+import { refusalOf } from "../identity/refusal.ts";
+import type { RefusalReporter } from "../identity/refusal-reporter.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { childOf, newTrace, parseTraceparent } from "../telemetry/trace.ts";
 import { type Call, callKey } from "./call.ts";
@@ -67,6 +69,19 @@ export function logAndMeasure(log: Logger, metrics: ServerMetrics): (call: Call)
       const write = () => writeLine(log, call, code, ms, error);
       if (call.context === undefined) write();
       else runWithContext(call.context, write);
+    });
+  };
+}
+
+/** Reports a call that was refused for who made it, once it has ended. */
+export function auditRefusals(reporter: Pick<RefusalReporter, "report"> | undefined): (call: Call) => void {
+  return (call) => {
+    if (reporter === undefined || call.builtIn) return;
+    call.onEnd((error) => {
+      const { name, context, callerError } = call;
+      if (context === undefined) return;
+      const refusal = refusalOf(error, { name, principal: context.principal, callerError });
+      if (refusal !== undefined) reporter.report(refusal, context);
     });
   };
 }

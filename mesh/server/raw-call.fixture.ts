@@ -1,12 +1,15 @@
 /** gRPC as bytes, for what no client library would send, and without a client's own deadline getting in first. */
 
-import { connect, type IncomingHttpHeaders } from "node:http2";
+import { connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 
 /** How a stream ended: its headers and trailers, or the code of its reset. */
 export interface RawOutcome {
   readonly status: number | undefined;
   readonly headers: IncomingHttpHeaders;
+  /** Whether the headers ended the stream: gRPC's trailers-only response. */
+  readonly trailersOnly: boolean;
+  /** Of a trailers-only response its one block. */
   readonly trailers: IncomingHttpHeaders;
   /** 0 unless the stream was reset. */
   readonly rstCode: number;
@@ -36,16 +39,19 @@ export function rawCall(o: {
     let status: number | undefined;
     let headers: IncomingHttpHeaders = {};
     let trailers: IncomingHttpHeaders = {};
-    stream.on("response", (received) => {
+    let trailersOnly = false;
+    stream.on("response", (received, flags) => {
       status = received[":status"];
       headers = received;
+      trailersOnly = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      if (trailersOnly) trailers = received;
     });
     stream.on("trailers", (received) => {
       trailers = received;
     });
     stream.on("error", () => undefined);
     stream.on("close", () =>
-      resolve({ status, headers, trailers, rstCode: stream.rstCode ?? 0, ms: performance.now() - started }),
+      resolve({ status, headers, trailersOnly, trailers, rstCode: stream.rstCode ?? 0, ms: performance.now() - started }),
     );
     stream.resume();
     if (o.body !== undefined) stream.write(o.body);

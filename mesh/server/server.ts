@@ -7,6 +7,7 @@ import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Principal } from "../context.ts";
 import { from, unavailable } from "../errors.ts";
+import type { RefusalReporter } from "../identity/refusal-reporter.ts";
 import type { TokenVerifier } from "../identity/tokens.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -18,10 +19,19 @@ import { healthService } from "./health-service.ts";
 import type { Implementation } from "./implementation.ts";
 import { enforceAccess, errorBoundary, holdDeadline, validateRequests, withinContext } from "./layers.ts";
 import { http2Server, type Listener, listen } from "./listener.ts";
-import { logAndMeasure, otherMethod, reportOutcome, type ServerMetrics, serverMetrics, traceCall } from "./observe.ts";
+import {
+  auditRefusals,
+  logAndMeasure,
+  otherMethod,
+  reportOutcome,
+  type ServerMetrics,
+  serverMetrics,
+  traceCall,
+} from "./observe.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { reflectionServices } from "./reflection.ts";
 import { checkHeaders } from "./request-headers.ts";
+import { holdBackHeaders } from "./trailers-only.ts";
 import { sendReply, unknownMethodReply } from "./unknown-method.ts";
 
 /** What to serve, where, and what the layers need. */
@@ -35,6 +45,8 @@ export interface ServerOptions {
   /** Checks `x-heddle-caller`; see callerVerifier. */
   verifyCaller: (token: string, now: number) => Promise<Principal>;
   log: Logger;
+  /** Hears of calls that were refused for who made them. Default: nobody does. */
+  refusals?: Pick<RefusalReporter, "report">;
   metrics: Metrics;
   tracing: Tracing;
   /** The largest request message in bytes, after decompression. Default 4 MiB, as in every gRPC library. */
@@ -62,6 +74,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
 
   const { app, http2, handler } = createApp();
   app.addHook("onRequest", checkHeaders);
+  app.addHook("onRequest", holdBackHeaders);
   app.setNotFoundHandler(answerUnknown(metrics, o.log));
   await app.register(fastifyConnectPlugin, {
     routes: (router: ConnectRouter) => {
@@ -90,6 +103,8 @@ function gateOf(o: ServerOptions, calls: OpenCalls, metrics: ServerMetrics, buil
     traceCall(o.tracing.tracer),
     // Log and metrics: from here on every call is counted and gets its line, whatever ends it.
     logAndMeasure(o.log, metrics),
+    // Audit: a refusal goes to the audit log, after the answer.
+    auditRefusals(o.refusals),
     // Open calls: known from here to their end, for drain.
     (call) => calls.add(call),
     // Deadline and context: an expired deadline is refused; identity, correlation id and criticality are read.

@@ -47,7 +47,7 @@ export function sendReply(response: ServerResponse | Http2ServerResponse, { stat
   stream.resume();
 }
 
-/** gRPC's own escape: all but printable ASCII, and the percent sign. */
-function percentEncode(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]/g, encodeURIComponent);
+/** gRPC's own escape: all but printable ASCII, and the percent sign; also spaces at the ends, which HTTP/2 forbids. */
+export function percentEncode(text: string): string {
+  return text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]|^ | $/gu, encodeURIComponent);
 }

@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { type CallContext, currentContext, remainingMs } from "#mesh/context.ts";
 import { aborted, internal, unavailable } from "#mesh/errors.ts";
 import { Availability, away } from "./availability.ts";
-import { connectionOptions, ensureDatabase, statementTimeoutMs, withConnection } from "./connection.ts";
+import { connectionOptions, connectTimeoutMs, ensureDatabase, statementTimeoutMs, withConnection } from "./connection.ts";
 import { assertInTime, Lease } from "./lease.ts";
 import { Listener } from "./listener.ts";
 import { kindOf } from "./sql-error.ts";
@@ -57,6 +57,8 @@ export interface DatabaseOptions {
   readonly service: string;
   /** Connections at most. Default 10: eighteen services fit into PostgreSQL's 200. */
   readonly poolSize?: number;
+  /** Hears each time that the database is found to be away (false) or back (true). */
+  readonly onAvailability?: (here: boolean) => void;
   readonly log: Logger;
 }
 
@@ -93,7 +95,7 @@ class PooledDatabase implements Database {
     this.#pool = this.#newPool();
     this.#listener = new Listener(connection, log);
     this.#availability = new Availability({
-      probe: () => withConnection({ ...connection, query_timeout: 900 }, async (client) => void (await client.query("select 1"))),
+      probe: () => withConnection({ ...connection, query_timeout: connectTimeoutMs }, async (client) => void (await client.query("select 1"))),
       onAway: (error) => {
         log.error({ err: error }, "the database is away");
         for (const lease of [...this.#busy]) lease.cut(away(error));
@@ -101,10 +103,12 @@ class PooledDatabase implements Database {
         const old = this.#pool;
         this.#pool = this.#newPool();
         void old.end().catch(() => undefined);
+        options.onAvailability?.(false);
       },
       onBack: (awayMs) => {
         log.info({ awayMs: Math.round(awayMs) }, "the database is back");
         this.#listener.reconnectNow();
+        options.onAvailability?.(true);
       },
     });
   }

@@ -15,16 +15,44 @@ describe("createMetrics", () => {
       "# TYPE a_b_started_total counter",
       'a_b_started_total{grpc_method="x\\"y\\n"} 2',
       "queue_depth 7",
-      "# TYPE took histogram",
-      "took_count 3",
-      "took_sum 5.55",
-      'took_bucket{le="0.1"} 1',
-      'took_bucket{le="1"} 2',
-      'took_bucket{le="+Inf"} 3',
+      "# TYPE took_seconds histogram",
+      "took_seconds_count 3",
+      "took_seconds_sum 5.55",
+      'took_seconds_bucket{le="0.1"} 1',
+      'took_seconds_bucket{le="1"} 2',
+      'took_seconds_bucket{le="+Inf"} 3',
     ]) {
       assert(lines.includes(line), `${line} is not in\n${lines.join("\n")}`);
     }
   });
+
+  for (const [name, unit, expected] of [
+    ["grpc.client.attempt.duration", "s", "grpc_client_attempt_duration_seconds"],
+    ["heddle.client.discovery.age", "s", "heddle_client_discovery_age_seconds"],
+    ["queue.size", "By", "queue_size_bytes"],
+    ["lag", "ms", "lag_milliseconds"],
+    ["lag.seconds", "s", "lag_seconds"],
+    ["seconds", "s", "seconds"],
+    ["milliseconds_of_seconds", "s", "milliseconds_of_seconds"],
+    ["microseconds", "s", "microseconds_seconds"],
+    ["waiting", "{call}", "waiting"],
+    ["share", "1", "share"],
+    ["plain", "", "plain"],
+  ] as const) {
+    it(`a gauge ${name} in ${JSON.stringify(unit)} is ${expected}`, async () => {
+      await using metrics = createMetrics({ service: "s", instance: "s-1", version: "1" });
+      metrics.meter.createObservableGauge(name, { unit }).addCallback((result) => result.observe(7));
+      assert.match(await metrics.text(), new RegExp(`^${expected} 7$`, "m"));
+    });
+  }
+
+  for (const name of ["sent", "sent.total", "sent.bytes", "sent_bytes_total"]) {
+    it(`a counter ${name} in By is sent_bytes_total`, async () => {
+      await using metrics = createMetrics({ service: "s", instance: "s-1", version: "1" });
+      metrics.meter.createCounter(name, { unit: "By" }).add(3);
+      assert.match(await metrics.text(), /^# UNIT sent_bytes_total bytes\n# TYPE sent_bytes_total counter\nsent_bytes_total 3$/m);
+    });
+  }
 
   it("the process tells of itself: CPU, memory, heap, start and event loop delay", async () => {
     await using metrics = createMetrics({ service: "s", instance: "s-1", version: "1" });

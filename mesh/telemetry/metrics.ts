@@ -4,11 +4,12 @@ import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { observeProcess } from "./process-metrics.ts";
+import { withUnitSuffixes } from "./prometheus-names.ts";
 
 /** The meter that every part makes its instruments with, and what they say. */
 export interface Metrics extends AsyncDisposable {
   readonly meter: Meter;
-  /** Everything measured so far, in the Prometheus text format 0.0.4. Dots of OpenTelemetry names become underscores. */
+  /** Everything measured so far, in the Prometheus text format 0.0.4. Dots of OpenTelemetry names become underscores, units suffixes. */
   text(): Promise<string>;
 }
 
@@ -28,7 +29,7 @@ export function createMetrics(o: { service: string; instance: string; version: s
     meter,
     async text() {
       const { resourceMetrics } = await reader.collect();
-      return serializer.serialize(resourceMetrics);
+      return serializer.serialize(withUnitSuffixes(resourceMetrics));
     },
     async [Symbol.asyncDispose]() {
       processMetrics[Symbol.dispose]();

@@ -42,6 +42,43 @@ describe("accounts", () => {
       assert.deepEqual(await auth.db.query("select count(*)::int as n from users"), [{ n: 1 }]);
     });
 
+    it("a repeated request_id is no way to try passwords past the lock-out of sign-ins", async () => {
+      const request = { requestId: crypto.randomUUID(), email: "ada@example.com", password: good, name: "Ada" };
+      const { user } = await auth.call("register", request);
+      for (let n = 0; n < 5; n++) {
+        await assert.rejects(
+          auth.call("register", { ...request, password: `a guess of mine ${n}` }),
+          refused(Code.AlreadyExists),
+        );
+      }
+      await assert.rejects(auth.call("register", request), refused(Code.ResourceExhausted));
+      await assert.rejects(auth.call("login", { email: "ada@example.com", password: good }), refused(Code.ResourceExhausted));
+      auth.clock.offsetMs += 30_000;
+      assert.equal((await auth.call("register", request)).user?.id, user?.id);
+      // The right password did not wipe out the guesses before it.
+      await assert.rejects(auth.call("register", { ...request, password: "another guess" }), refused(Code.AlreadyExists));
+      await assert.rejects(auth.call("login", { email: "ada@example.com", password: good }), refused(Code.ResourceExhausted));
+    });
+
+    const names: [name: string, greeting: string][] = [
+      ["Ada Lovelace", "Ada Lovelace"],
+      ["", "ada@example.com"],
+      ["Ada\r\nBcc: eve@example.com", "ada@example.com"],
+      ["your account is locked: open http://evil.example now", "ada@example.com"],
+      ["visit www.evil.example", "ada@example.com"],
+      ["evil.example/login", "ada@example.com"],
+      ["A".repeat(61), "ada@example.com"],
+      ["D'Artagnan-Ångström, 3rd", "D'Artagnan-Ångström, 3rd"],
+    ];
+    for (const [name, greeting] of names) {
+      it(`a stranger's mail greets the name ${JSON.stringify(name.slice(0, 30))} as ${greeting}`, async () => {
+        await auth.call("register", { email: "ada@example.com", password: good, name });
+        await until(() => auth.mails.length === 1);
+        const content = auth.mails[0]?.content;
+        assert.equal(content?.case === "template" ? content.value.values.name : undefined, greeting);
+      });
+    }
+
     it("succeeds while the notification service is away, and the mail goes out once when it is back", async () => {
       auth.notification.away = true;
       await auth.call("register", { email: "ada@example.com", password: good });
@@ -85,6 +122,20 @@ describe("accounts", () => {
       assert.equal((await auth.call("verifyEmail", { token: mailedToken(auth, 1) })).user?.emailVerified, true);
     });
 
+    it("lets a user move to five addresses, and then wait: each one gets a mail that its owner may not want", async () => {
+      const { token } = await signUp(auth);
+      const move = (email: string) =>
+        auth.call("updateMe", { user: { email, name: "" }, updateMask: { paths: ["email"] } }, { token });
+      for (let n = 0; n < 5; n++) await move(`stranger-${n}@example.com`);
+      await assert.rejects(move("stranger-5@example.com"), refused(Code.ResourceExhausted));
+      // The name and the letters' case are still free.
+      await auth.call("updateMe", { user: { name: "Ada" }, updateMask: { paths: ["name"] } }, { token });
+      await move("Stranger-4@example.com");
+      auth.clock.offsetMs += 30_000;
+      await move("stranger-5@example.com");
+      await until(() => auth.mails.length === 7);
+    });
+
     it("refuses a taken address, an empty one, and fields that cannot be changed", async () => {
       const [ada, eve] = [await signUp(auth), await signUp(auth)];
       const update = (user: { email?: string; name?: string }, paths: string[]) =>
@@ -105,11 +156,25 @@ describe("accounts", () => {
     assert.equal((await auth.call("getMe", {}, { token: accessToken })).user?.id, user.id);
   });
 
-  it("AUTH_ADMIN_EMAILS makes an administrator only of who confirms the address", async () => {
+  it("AUTH_ADMIN_EMAILS makes an administrator only of who confirms the address while signed in as its user", async () => {
     await using own = await startTestAuth({ adminEmails: ["Boss@example.com"] });
     const { token } = await signUp(own, "boss@example.com");
     assert.deepEqual((await own.call("getMe", {}, { token })).user?.roles, []);
     await until(() => own.mails.length === 1);
-    assert.deepEqual((await own.call("verifyEmail", { token: mailedToken(own, 0) })).user?.roles, ["admin"]);
+    assert.deepEqual((await own.call("verifyEmail", { token: mailedToken(own, 0) }, { token })).user?.roles, ["admin"]);
+  });
+
+  it("a stranger who registered an address of AUTH_ADMIN_EMAILS gains nothing when its owner opens the link", async () => {
+    await using own = await startTestAuth({ adminEmails: ["boss@example.com"] });
+    const stranger = await signUp(own, "boss@example.com");
+    const other = await signUp(own, "eve@example.com");
+    await until(() => own.mails.length === 2);
+    const mailed = mailedToken(own, own.mails[0]?.recipient === "boss@example.com" ? 0 : 1);
+    // The owner has the mail and no password; whoever else is signed in is not this user.
+    assert.deepEqual((await own.call("verifyEmail", { token: mailed })).user?.roles, []);
+    assert.deepEqual((await own.call("verifyEmail", { token: mailed }, { token: other.token })).user?.roles, []);
+    assert.deepEqual((await own.call("getMe", {}, { token: stranger.token })).user?.roles, []);
+    // Whoever has both, the mail and the password, is its owner, also when the link was opened before.
+    assert.deepEqual((await own.call("verifyEmail", { token: mailed }, { token: stranger.token })).user?.roles, ["admin"]);
   });
 });

@@ -1,10 +1,12 @@
 /** Users: how they register, change, and confirm their address. */
-import type { Principal } from "#mesh/context.ts";
+import { currentContext, type Principal } from "#mesh/context.ts";
 import { aborted, alreadyExists, invalidArgument, unauthenticated } from "#mesh/errors.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
 import { isUniqueViolation } from "#mesh/storage/sql-error.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
+import type { Attempt, AttemptGuard } from "./attempt-guard.ts";
 import type { AuditLog } from "./audit.ts";
+import { greetingName } from "./greeting.ts";
 import type { MailRelay } from "./mail-relay.ts";
 import { hashToken, newOpaqueToken } from "./opaque-token.ts";
 import type { PasswordHasher } from "./password-hash.ts";
@@ -32,6 +34,7 @@ import {
 export interface AccountsOptions {
   readonly db: Database;
   readonly hasher: PasswordHasher;
+  readonly guard: AttemptGuard;
   readonly reauthentication: Reauthentication;
   readonly sessions: Sessions;
   readonly revocations: Revocations;
@@ -40,7 +43,7 @@ export interface AccountsOptions {
   readonly clock: () => number;
   /** Where the link of the verification mail leads: `<publicUrl>/verify-email?token=...`. */
   readonly publicUrl: string;
-  /** Those who confirm one of these addresses become administrators. */
+  /** Those who confirm one of these addresses, signed in as its user, become administrators. */
   readonly adminEmails: readonly string[];
 }
 
@@ -105,10 +108,19 @@ export class Accounts {
     return account.user;
   }
 
-  /** Changes what is given. Another address must be confirmed again. @throws ALREADY_EXISTS when it is taken. */
+  /**
+   * Changes what is given. Another address must be confirmed again.
+   *
+   * @throws ALREADY_EXISTS when it is taken; RESOURCE_EXHAUSTED after too many others, since each one gets a mail or tells who is a user.
+   */
   async update(principal: Principal, change: { readonly email?: string; readonly name?: string }): Promise<User> {
-    const { db, mails, audit, clock } = this.#o;
+    const { db, guard, mails, audit, clock } = this.#o;
     const { id: userId, sessionId } = principal;
+    const before = await this.get(userId);
+    if (change.email !== undefined && emailKey(change.email) !== emailKey(before.email)) {
+      const entry = { action: "user.updated", success: false, userId, sessionId, reason: "too many addresses" };
+      await guard.addressChange(userId, (tx) => audit.record(tx, entry));
+    }
     try {
       const updated = await db.transaction(async (tx) => {
         const user = (await lockAccount(tx, userId))?.user ?? (await this.get(userId, tx));
@@ -132,8 +144,13 @@ export class Accounts {
     }
   }
 
-  /** Confirms the address that `token` was mailed to; again, while the token lives, with the same answer. */
-  async verifyEmail(token: string): Promise<User> {
+  /**
+   * Confirms the address that `token` was mailed to; again, while the token lives, with the same answer.
+   *
+   * An administrator becomes only who is signed in as the user, too (`principal`): the mail proves the address and the session the
+   * password. Otherwise anybody could register an administrator's address and wait for its owner, or a mail scanner, to open the link.
+   */
+  async verifyEmail(token: string, principal: Principal | undefined): Promise<User> {
     const { db, audit, clock, adminEmails } = this.#o;
     const confirmed = await db.transaction(async (tx) => {
       const id = await findEmailToken(tx, hashToken(token), clock());
@@ -142,10 +159,12 @@ export class Accounts {
         return undefined;
       }
       const user = await this.get(id, tx);
-      if (user.emailVerified) return user;
-      await setEmailVerified(tx, id, clock());
-      await audit.record(tx, { action: "email.verified", success: true, userId: id });
-      const isAdmin = adminEmails.some((email) => emailKey(email) === emailKey(user.email));
+      if (!user.emailVerified) {
+        await setEmailVerified(tx, id, clock());
+        await audit.record(tx, { action: "email.verified", success: true, userId: id });
+      }
+      const isThey = principal?.kind === "user" && principal.id === id;
+      const isAdmin = isThey && adminEmails.some((email) => emailKey(email) === emailKey(user.email));
       if (isAdmin && (await addRole(tx, id, "admin", clock()))) {
         await audit.record(tx, { action: "role.granted", success: true, userId: id, reason: "admin, by AUTH_ADMIN_EMAILS" });
       }
@@ -175,16 +194,33 @@ export class Accounts {
 
   /**
    * The user that the same request made before. Whether the contents are the same is told by what is stored: address, name, and the
-   * password by its hash; a plain fingerprint of a password would be easier to break than the hash is.
+   * password by its hash; a plain fingerprint of a password would be easier to break than the hash is. So the answer tells whether a
+   * password is right, and counts as a sign-in does: a wrong one brings the lock-out nearer, a right one takes nothing back but itself.
    */
   async #repeated({ requestId, email, password, name }: Registration): Promise<User | undefined> {
     if (requestId === "") return undefined;
     const account = await findAccountByRequest(this.#o.db, requestId);
     if (account === undefined) return undefined;
     const { user, passwordHash } = account;
-    const same = emailKey(user.email) === emailKey(email) && user.name === name;
-    if (same && (await this.#o.hasher.verify(password, passwordHash))) return user;
+    if (emailKey(user.email) === emailKey(email) && user.name === name) {
+      const attempt = await this.#countedAttempt(emailKey(email));
+      const good = await this.#o.hasher.verify(password, passwordHash).catch(async (error: unknown) => {
+        await attempt.takenBack(this.#o.db);
+        throw error;
+      });
+      if (good) {
+        await attempt.takenBack(this.#o.db);
+        return user;
+      }
+    }
     throw alreadyExists("request_id was used before with other contents");
+  }
+
+  #countedAttempt(key: string): Promise<Attempt> {
+    const { guard, audit } = this.#o;
+    return guard.signIn(key, currentContext()?.client.address ?? "", async (tx) => {
+      await audit.recordBounded(tx, { action: "user.register_refused", success: false, reason: "locked out" });
+    });
   }
 
   async #mailToken(tx: Queryable, user: { readonly id: string; readonly email: string; readonly name: string }): Promise<void> {
@@ -193,7 +229,7 @@ export class Accounts {
     const expireTime = clock() + emailTokenMs;
     await replaceEmailToken(tx, { hash: hashToken(token), userId: user.id, emailKey: emailKey(user.email), expireTime });
     const link = `${publicUrl.replace(/\/+$/, "")}/verify-email?token=${token}`;
-    const values = { name: user.name === "" ? user.email : user.name, token, link };
+    const values = { name: greetingName(user.name, user.email), token, link };
     await mails.enqueue(tx, { userId: user.id, recipient: user.email, template: "verify-email", values, expireTime });
   }
 }

@@ -18,6 +18,8 @@ export interface Attempt {
   takenBack(q: Queryable): Promise<void>;
 }
 
+const failedTooOften = "locked out after too many failed attempts";
+
 /** The one who counts. */
 export class AttemptGuard {
   readonly #db: Database;
@@ -33,16 +35,29 @@ export class AttemptGuard {
   /** A sign-in to the account with the address `emailKey`, existing or not, from `ipAddress` (empty when unknown). */
   signIn(emailKey: string, ipAddress: string, onRefused: (tx: Queryable) => Promise<void>): Promise<Attempt> {
     const from = ipAddress === "" ? [] : [`address:${ipAddress}`];
-    return this.#begin([`account:${emailKey}`, ...from], onRefused);
+    return this.#begin([`account:${emailKey}`, ...from], failedTooOften, onRefused);
   }
 
   /** A signed-in user proves again who they are. Counted apart, so that strangers cannot lock them out of their own settings. */
   reauthentication(userId: string, onRefused: (tx: Queryable) => Promise<void>): Promise<Attempt> {
-    return this.#begin([`user:${userId}`], onRefused);
+    return this.#begin([`user:${userId}`], failedTooOften, onRefused);
+  }
+
+  /**
+   * A signed-in user proves to hold the second factor. Counted apart from the password, or whoever knows that could start the count anew
+   * between the guesses of a code.
+   */
+  secondFactor(userId: string, onRefused: (tx: Queryable) => Promise<void>): Promise<Attempt> {
+    return this.#begin([`factor:${userId}`], failedTooOften, onRefused);
+  }
+
+  /** A user moves to another address. Each one counts, right or not, and is never taken back. */
+  async addressChange(userId: string, onRefused: (tx: Queryable) => Promise<void>): Promise<void> {
+    await this.#begin([`move:${userId}`], "too many changes of the address", onRefused);
   }
 
   /** The first key is the account's. @throws RESOURCE_EXHAUSTED with RetryInfo while one of the keys is locked. */
-  async #begin(keys: readonly string[], onRefused: (tx: Queryable) => Promise<void>): Promise<Attempt> {
+  async #begin(keys: readonly string[], refusal: string, onRefused: (tx: Queryable) => Promise<void>): Promise<Attempt> {
     const retryAfterMs = await this.#db.transaction(async (tx) => {
       const now = this.#clock();
       const before = await lockAttempts(tx, keys, now);
@@ -56,7 +71,7 @@ export class AttemptGuard {
       await saveAttempts(tx, keys, next);
       return undefined;
     });
-    if (retryAfterMs !== undefined) throw resourceExhausted("locked out after too many failed attempts", retryAfterMs);
+    if (retryAfterMs !== undefined) throw resourceExhausted(refusal, retryAfterMs);
     const [account = "", ...others] = keys;
     return {
       async succeeded(q) {

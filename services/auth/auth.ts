@@ -1,6 +1,7 @@
 /** The domain of auth, put together. */
 import type { Client } from "@connectrpc/connect";
 import type { NotificationService } from "#gen/notification/v1/notification_pb.ts";
+import type { RecordRefusal } from "#mesh/identity/refusal-reporter.ts";
 import type { TokenVerifier } from "#mesh/identity/tokens.ts";
 import type { Implementation } from "#mesh/server/implementation.ts";
 import type { Database } from "#mesh/storage/database.ts";
@@ -45,8 +46,15 @@ export interface AuthParts {
   readonly hasher?: PasswordHasher;
 }
 
+/** What the host serves and asks. */
+export interface StartedAuth {
+  readonly implementation: Implementation;
+  readonly verifier: TokenVerifier;
+  readonly recordRefusal: RecordRefusal;
+}
+
 /** Builds and starts it. */
-export async function startAuth(parts: AuthParts): Promise<{ implementation: Implementation; verifier: TokenVerifier }> {
+export async function startAuth(parts: AuthParts): Promise<StartedAuth> {
   const { db, log, clock, scope, notification, publicUrl, adminEmails } = parts;
   const box = new SecretBox(parts.secret);
   const audit = new AuditLog(clock);
@@ -64,7 +72,7 @@ export async function startAuth(parts: AuthParts): Promise<{ implementation: Imp
   const factors = new SecondFactors({ db, box, guard, reauthentication, audit, clock });
   const apiKeys = new ApiKeys({ db, keys, revocations, audit, clock });
   const mails = new MailRelay({ db, box, notification, log, clock });
-  const users = { db, hasher, reauthentication, sessions, revocations, mails, audit, clock, publicUrl, adminEmails };
+  const users = { db, hasher, guard, reauthentication, sessions, revocations, mails, audit, clock, publicUrl, adminEmails };
   const accounts = new Accounts(users);
   const signingIn = { db, hasher, guard, factors, sessions, audit, clock, refusalMs: parts.refusalMs };
 
@@ -77,5 +85,11 @@ export async function startAuth(parts: AuthParts): Promise<{ implementation: Imp
   return {
     implementation: authHandlers({ ...domain, signIn: (credentials) => signIn(signingIn, credentials) }),
     verifier: ownTokenVerifier({ db, keys, revocations, audit, log }),
+    recordRefusal: async ({ action, reason, userId, sessionId }, requestId) => {
+      // The verifier has recorded it with its verdict.
+      if (action === "token.refused") return true;
+      const who = { userId: userId || undefined, sessionId: sessionId || undefined };
+      return audit.recordBounded(db, { action, success: false, reason, ...who }, requestId);
+    },
   };
 }

@@ -64,7 +64,7 @@ export function authHandlers(parts: HandlerParts): Implementation {
       return { valid: true, userId: id, roles: [...roles], scopes: [...scopes], expireTime: timestampFromMs(expiresAt) };
     },
     async verifyEmail({ token }) {
-      return { user: userMessage(await accounts.verifyEmail(token)) };
+      return { user: userMessage(await accounts.verifyEmail(token, currentContext()?.principal)) };
     },
     async listSessions({ pageSize, pageToken }) {
       const principal = signedIn();

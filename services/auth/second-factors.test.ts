@@ -48,6 +48,35 @@ describe("second factors", () => {
       await assert.rejects(auth.call("login", { email: user.email, password: good }), refused(Code.ResourceExhausted));
     });
 
+    it("wrong codes at disableMfa lock out, and a right password elsewhere does not reset the count", async () => {
+      const { token } = await signUp(auth);
+      const { secret } = await auth.call("enrollMfa", { password: good }, { token });
+      await auth.call("confirmMfa", { code: totpCode(secret, auth.clock.now()) }, { token });
+      const disable = (code: string) => auth.call("disableMfa", { password: good, code }, { token });
+      for (let n = 0; n < 5; n++) {
+        await assert.rejects(disable("000000"), refusedField("code"));
+        await assert.rejects(auth.call("enrollMfa", { password: good }, { token }), refusedFor("MFA_ALREADY_ENABLED"));
+        await auth.call("changePassword", { currentPassword: good, newPassword: good }, { token });
+      }
+      await assert.rejects(disable("000000"), refused(Code.ResourceExhausted));
+      auth.clock.offsetMs += 30_000;
+      await disable(totpCode(secret, auth.clock.now()));
+    });
+
+    it("wrong codes at disableMfa do not count as wrong passwords", async () => {
+      const { token } = await signUp(auth);
+      const { secret } = await auth.call("enrollMfa", { password: good }, { token });
+      await auth.call("confirmMfa", { code: totpCode(secret, auth.clock.now()) }, { token });
+      for (let n = 0; n < 5; n++) {
+        await assert.rejects(auth.call("disableMfa", { password: good, code: "000000" }, { token }), refusedField("code"));
+      }
+      await assert.rejects(
+        auth.call("disableMfa", { password: good, code: "000000" }, { token }),
+        refused(Code.ResourceExhausted),
+      );
+      await auth.call("changePassword", { currentPassword: good, newPassword: good }, { token });
+    });
+
     it("confirm needs an enrolment, and a code of it", async () => {
       const { token } = await signUp(auth);
       await assert.rejects(auth.call("confirmMfa", { code: "123456" }, { token }), refusedFor("MFA_NOT_ENROLLED"));

@@ -79,7 +79,7 @@ export class SecondFactors {
     const { db, box, guard, audit, clock } = this.#o;
     const { id: userId, sessionId } = principal;
     const refused = (reason: string) => ({ action: "mfa.confirm_failed", success: false, userId, sessionId, reason });
-    const attempt = await guard.reauthentication(userId, (tx) => audit.record(tx, refused("locked out")));
+    const attempt = await guard.secondFactor(userId, (tx) => audit.record(tx, refused("locked out")));
     const codes = Array.from({ length: recoveryCodeCount }, newRecoveryCode);
     const outcome = await db.transaction(async (tx) => {
       const factor = await findSecondFactor(tx, userId);
@@ -104,20 +104,27 @@ export class SecondFactors {
     return codes;
   }
 
-  /** Turns the factor off. @throws FAILED_PRECONDITION MFA_NOT_ENABLED when none is on. */
+  /** Turns the factor off. @throws FAILED_PRECONDITION MFA_NOT_ENABLED when none is on; RESOURCE_EXHAUSTED after too many wrong codes. */
   async disable(principal: Principal, password: string, code: string): Promise<void> {
-    const { db, audit, reauthentication } = this.#o;
+    const { db, guard, audit, reauthentication } = this.#o;
     const { id: userId, sessionId } = principal;
-    const { user, attempt } = await reauthentication.prove(principal, password, "password");
+    const proof = await reauthentication.prove(principal, password, "password");
+    const entry = (success: boolean, reason = "") => ({ action: "mfa.disabled", success, userId, sessionId, reason });
+    const attempt = await guard.secondFactor(userId, async (tx) => {
+      await audit.record(tx, entry(false, "locked out"));
+      await proof.attempt.succeeded(tx);
+    });
     const state = await db.transaction(async (tx) => {
-      const factor = await this.check(tx, user, code);
-      if (factor === "off") await attempt.succeeded(tx);
+      const factor = await this.check(tx, proof.user, code);
+      if (factor === "off") await attempt.takenBack(tx);
       if (factor === "good") {
         await attempt.succeeded(tx);
         await deleteSecondFactor(tx, userId);
       }
-      const why = factor === "good" ? {} : { reason: factor === "off" ? "none is on" : "wrong code" };
-      await audit.record(tx, { action: "mfa.disabled", success: factor === "good", userId, sessionId, ...why });
+      const why = factor === "good" ? "" : factor === "off" ? "none is on" : "wrong code";
+      await audit.record(tx, entry(factor === "good", why));
+      // The password was right, whatever the code is; after the code's count, as above, so that two callers never wait for each other.
+      await proof.attempt.succeeded(tx);
       return factor;
     });
     if (state === "off") throw failedPrecondition("MFA_NOT_ENABLED", "no second factor is on");

@@ -22,7 +22,8 @@ export const auth = defineService({
     };
     const notification = mesh.client(NotificationService);
     const started = await startAuth({ ...settings, db, notification, log, clock, scope, secret, guard });
-    return { implementations: [started.implementation], verifier: started.verifier };
+    const { implementation, verifier, recordRefusal } = started;
+    return { implementations: [implementation], verifier, recordRefusal };
   },
 });
 

@@ -14,7 +14,10 @@ export const authSettings = {
     expected: "a text of at least 32 characters",
     parse: (value: string) => (value.length >= 32 ? value : undefined),
   },
-  /** Those who register with one of these addresses and confirm it become administrators. */
+  /**
+   * Those who register with one of these addresses and confirm it while signed in (POST /api/v1/auth/verify-email with the access token)
+   * become administrators. Opening the mailed link alone confirms the address and makes nobody one.
+   */
   adminEmails: list("AUTH_ADMIN_EMAILS"),
   /** A session that is not refreshed for so long ends. */
   sessionIdleMs: duration("AUTH_SESSION_IDLE", "30d"),

@@ -1,15 +1,14 @@
 /** The contract's methods: messages to domain values, rules, store, and back. */
 import { create, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
-import { pathToString } from "@bufbuild/protobuf/reflect";
 import { anyPack, type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { createValidator } from "@bufbuild/protovalidate";
 import { ConnectError } from "@connectrpc/connect";
 import type { StatusSchema } from "#gen/google/rpc/status_pb.ts";
 import { Channel, type NotificationSchema, Status, type TemplateSchema } from "#gen/notification/v1/message_pb.ts";
 import { NotificationService, type SendRequest, SendRequestSchema } from "#gen/notification/v1/notification_pb.ts";
 import { currentContext } from "#mesh/context.ts";
-import { alreadyExists, type FieldViolation, from, internal, invalidArgument, notFound } from "#mesh/errors.ts";
+import { alreadyExists, from, internal, invalidArgument, notFound, notYours } from "#mesh/errors.ts";
 import { type Implementation, implement } from "#mesh/server/implementation.ts";
+import { Validation } from "#mesh/server/validation.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import { badPageToken, decodePageToken, defaultPageSize, encodePageToken } from "#mesh/storage/page.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
@@ -68,8 +67,8 @@ export function notificationHandlers({
 
     async getNotification({ notificationId }) {
       const notification = await getNotification(db, notificationId);
-      if (notification === undefined || !mayActFor(currentWho(), notification.userId))
-        throw notFound("notification", notificationId);
+      if (notification === undefined) throw notFound("notification", notificationId);
+      if (!mayActFor(currentWho(), notification.userId)) throw notYours("notification", notificationId);
       return { notification: toMessage(notification) };
     },
 
@@ -216,17 +215,11 @@ function contentOf(content: SendRequest["content"]): Draft["content"] {
   return { kind: "template", name, values: Object.fromEntries(entries) };
 }
 
-const validator = createValidator();
+const validation = new Validation();
 
 /** One request of a batch, held to the rules that Send is held to before it gets here. */
 function checked(request: SendRequest): SendRequest {
-  const result = validator.validate(SendRequestSchema, request);
-  if (result.kind === "valid") return request;
-  if (result.kind === "error") throw internal(result.error);
-  const violations = result.violations.map(({ field, message, ruleId }): FieldViolation => {
-    return { field: pathToString(field), description: message === "" ? ruleId : message };
-  });
-  throw invalidArgument(violations);
+  return validation.checked(SendRequestSchema, request);
 }
 
 function refusalOr<T>(work: () => T): T | ConnectError {

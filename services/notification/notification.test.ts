@@ -113,11 +113,11 @@ describe("notification service", () => {
     for (const [what, request, field] of [
       ["no channel", { recipient: "a@b.c", content: text() }, "channel"],
       ["channel 9", { ...mail, channel: 9 as Channel, content: text() }, "channel"],
-      ["an email to nowhere", { ...mail, recipient: "nowhere", content: text() }, ""],
-      ["an email to two lines", { ...mail, recipient: "a@b.c\r\nBcc: d@e.f", content: text() }, ""],
-      ["an SMS to 0151", { channel: Channel.SMS, recipient: "0151", content: text() }, ""],
-      ["a push with a recipient", { channel: Channel.PUSH, recipient: "x", content: text() }, ""],
-      ["a webhook to ftp://x", { channel: Channel.WEBHOOK, recipient: "ftp://x", content: text() }, ""],
+      ["an email to nowhere", { ...mail, recipient: "nowhere", content: text() }, "recipient"],
+      ["an email to two lines", { ...mail, recipient: "a@b.c\r\nBcc: d@e.f", content: text() }, "recipient"],
+      ["an SMS to 0151", { channel: Channel.SMS, recipient: "0151", content: text() }, "recipient"],
+      ["a push with a recipient", { channel: Channel.PUSH, recipient: "x", content: text() }, "recipient"],
+      ["a webhook to ftp://x", { channel: Channel.WEBHOOK, recipient: "ftp://x", content: text() }, "recipient"],
       ["no content", mail, "content"],
       ["an empty body", { ...mail, content: text("") }, "text.body"],
       ["a body with U+0000", { ...mail, content: text("a\0b") }, "text.body"],
@@ -218,6 +218,17 @@ describe("notification service", () => {
       await refused(fixture.as(asAnn).sendBatch(many(501)), Code.InvalidArgument, "requests");
       await refused(fixture.as(asAnn).sendBatch(many(0)), Code.InvalidArgument, "requests");
       assert.equal(await count(), 500);
+    });
+
+    it('names the recipient in the refusal of an SMS to "12"', async () => {
+      const requests = [{ channel: Channel.SMS, recipient: "12", content: text() }];
+      const { results } = await fixture.as(asAnn).sendBatch({ requests });
+      const [refusal] = results[0]?.result.case === "error" ? results[0].result.value.details : [];
+      const details = refusal === undefined ? undefined : anyUnpack(refusal, BadRequestSchema);
+      assert.deepEqual(
+        details?.fieldViolations.map(({ field }) => field),
+        ["recipient"],
+      );
     });
 
     it("answers a repeat of the whole batch with the same notifications", async () => {

@@ -89,7 +89,7 @@ describe("notification templates", () => {
 
   const bad: readonly [string, MessageInitShape<typeof CreateTemplateRequestSchema>, string][] = [
     ["name Welcome", { template: { name: "Welcome", body: "x" } }, "template.name"],
-    ["no body", { template: { name: "x-one" } }, "template"],
+    ["no body", { template: { name: "x-one" } }, "template.body"],
     ["no template", { requestId: uuidv7() }, "template"],
     ["a subject of two lines", { template: { name: "x-one", subject: "a\nb", body: "x" } }, "template.subject"],
     ["a secret value named a b", { template: { name: "x-one", body: "x", secretValues: ["a b"] } }, "template.secret_values[0]"],
@@ -103,8 +103,8 @@ describe("notification templates", () => {
   it("refuse an update of id, and one that empties the body", async () => {
     const change = { template: { name: "welcome", subject: "x" } };
     await refused(admin().updateTemplate({ ...change, updateMask: { paths: ["id"] } }), Code.InvalidArgument, "update_mask");
-    await refused(admin().updateTemplate({ ...change, updateMask: { paths: ["body"] } }), Code.InvalidArgument, "");
-    await refused(admin().updateTemplate(change), Code.InvalidArgument, "");
+    await refused(admin().updateTemplate({ ...change, updateMask: { paths: ["body"] } }), Code.InvalidArgument, "template.body");
+    await refused(admin().updateTemplate(change), Code.InvalidArgument, "template.body");
   });
 
   for (const parts of [["a", "b"], ["\0"]]) {

@@ -13,7 +13,16 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { create, type DescMethod, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMethod,
+  type FileRegistry,
+  fromBinary,
+  fromJson,
+  type JsonValue,
+  toBinary,
+  toJson,
+} from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { StatusSchema } from "#gen/google/rpc/status_pb.ts";
 import type { Contract } from "./contract.ts";
@@ -113,29 +122,44 @@ async function answer(
   script: BackendScript,
 ): Promise<void> {
   await readMessages(contract, stream, method, call);
+  if (script.early === true) stream.respond({ ...grpcHead, ...script.header }, { waitForTrailers: true });
   if (script.delayMs !== undefined) await sleep(script.delayMs);
   if (stream.destroyed) return;
-  const messages = answersOf(method, script);
-  if (messages.length === 0 && script.error !== undefined && script.reset !== true && script.header === undefined) {
+  if (script.http !== undefined) {
+    stream.respond({ ":status": script.http.status, ...script.http.headers });
+    stream.end(script.http.body ?? "");
+    return;
+  }
+  const messages = answersOf(contract, method, script);
+  if (
+    messages.length === 0 &&
+    script.error !== undefined &&
+    script.reset !== true &&
+    !stream.headersSent &&
+    script.header === undefined
+  ) {
     stream.respond({ ...grpcHead, ...trailerOf(contract, script) }, { endStream: true });
     return;
   }
-  stream.respond({ ...grpcHead, ...script.header }, { waitForTrailers: true });
+  if (!stream.headersSent) stream.respond({ ...grpcHead, ...script.header }, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers(trailerOf(contract, script)));
-  for (const message of messages)
-    await write(stream, frame(toBinary(method.output, fromJson(method.output, message, { registry: contract.types }))));
+  for (const message of messages) await write(stream, frame(message));
   if (script.endDelayMs !== undefined) await sleep(script.endDelayMs);
   if (script.reset === true) stream.close(2);
   else stream.end();
 }
 
-function answersOf(method: DescMethod, script: BackendScript): JsonValue[] {
-  const { stream = [], repeat } = script;
-  const repeated: JsonValue[] = repeat === undefined ? [] : Array<JsonValue>(repeat.times).fill(repeat.message);
-  if (method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming") return [...stream, ...repeated];
-  return script.error === undefined && script.reset !== true
-    ? [script.message ?? toJson(method.output, create(method.output))]
-    : [];
+/** The messages of the answer as bytes. */
+function answersOf({ types }: Contract, method: DescMethod, script: BackendScript): Uint8Array[] {
+  const { stream, repeat, message = {}, base64 } = script;
+  const binary = (json: JsonValue) => toBinary(method.output, fromJson(method.output, json, { registry: types }));
+  if (stream !== undefined || repeat !== undefined) {
+    const repeated = repeat === undefined ? [] : Array<Uint8Array>(repeat.times).fill(binary(repeat.message));
+    return [...(stream ?? []).map(binary), ...repeated];
+  }
+  const streams = method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming";
+  if (streams || script.error !== undefined || script.reset === true) return [];
+  return [base64 === undefined ? binary(message) : Buffer.from(base64, "base64")];
 }
 
 function trailerOf(contract: Contract, { error, trailer }: BackendScript): Record<string, string> {
@@ -164,15 +188,33 @@ async function readMessages(
   method: DescMethod,
   call: RecordedCall,
 ): Promise<void> {
-  let rest: Buffer = Buffer.alloc(0);
+  let chunks: Buffer[] = [];
+  let size = 0;
+  let wanted = 5;
   for await (const chunk of stream) {
-    rest = Buffer.concat([rest, chunk as Buffer]);
-    while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
+    chunks.push(chunk as Buffer);
+    size += (chunk as Buffer).length;
+    // Joined only when a frame is whole: a message of megabytes comes in thousands of pieces.
+    while (size >= wanted) {
+      let rest = Buffer.concat(chunks);
       const end = 5 + rest.readUInt32BE(1);
-      const message = fromBinary(method.input, rest.subarray(5, end));
-      call.messages.push(toJson(method.input, message, { registry: types }) as JsonValue);
-      rest = rest.subarray(end);
+      if (rest.length >= end) {
+        call.messages.push(readMessage(types, method, rest.subarray(5, end)));
+        rest = rest.subarray(end);
+      }
+      chunks = [rest];
+      size = rest.length;
+      wanted = size >= 5 ? 5 + rest.readUInt32BE(1) : 5;
     }
+  }
+}
+
+/** The message in ProtoJSON; what has none is noted by its bytes, so that the vector shows it. */
+function readMessage(types: FileRegistry, { input }: DescMethod, bytes: Uint8Array): JsonValue {
+  try {
+    return toJson(input, fromBinary(input, bytes), { registry: types }) as JsonValue;
+  } catch (error) {
+    return { noMessage: String(error), base64: Buffer.from(bytes).toString("base64") };
   }
 }
 

@@ -16,7 +16,7 @@ export function checkAnswer(expected: Expectation, answer: RawAnswer): string[] 
   for (const [name, match] of Object.entries(expected.headers ?? {})) {
     found.push(...checkText(`header ${name}`, match, answer.headers.get(name.toLowerCase())));
   }
-  if (expected.failsWith === undefined && answer.broken && answer.status !== 0)
+  if (expected.failsWith === undefined && expected.fails !== true && answer.broken && answer.status !== 0)
     found.push("body: the connection broke off before its end");
   if (expected.json !== undefined) found.push(...checkJson("body", expected.json, jsonOf(text)));
   if (expected.text !== undefined && text !== textOf(expected.text))
@@ -29,7 +29,7 @@ export function checkAnswer(expected: Expectation, answer: RawAnswer): string[] 
   if (expected.ndjson !== undefined) found.push(...checkJson("lines", [...expected.ndjson], linesOf(text)));
   if (expected.events !== undefined) found.push(...checkEvents(expected.events, eventsOf(text)));
   if (expected.error !== undefined) found.push(...checkError(expected.error, jsonOf(text)));
-  if (expected.failsWith !== undefined) found.push(...checkFailure(expected, answer, text));
+  if (expected.failsWith !== undefined || expected.fails === true) found.push(...checkFailure(expected, answer, text));
   const within = expected.withinMs ?? 10_000;
   if (answer.tookMs > within) found.push(`expected an answer within ${within} ms, got it after ${Math.round(answer.tookMs)}`);
   return found;
@@ -100,9 +100,14 @@ function checkEvents(expected: NonNullable<Expectation["events"]>, got: readonly
 function checkError(expected: NonNullable<Expectation["error"]>, got: JsonValue | undefined): string[] {
   if (!isObject(got)) return [`error: expected a google.rpc.Status, got ${cut(JSON.stringify(got))}`];
   const found: string[] = [];
-  if (typeof got.code !== "number" || got.code !== (expected.code ?? got.code)) found.push(`error: expected ${expected.code === undefined ? "a code" : `code ${expected.code}`}, got ${cut(JSON.stringify(got))}`);
-  if (typeof got.message !== "string") found.push(`error: expected a message, got ${cut(JSON.stringify(got))}`);
-  if (expected.message !== undefined) found.push(...checkJson("error: message", expected.message, got.message));
+  if (typeof got.code !== "number" || got.code !== (expected.code ?? got.code))
+    found.push(
+      `error: expected ${expected.code === undefined ? "a code" : `code ${expected.code}`}, got ${cut(JSON.stringify(got))}`,
+    );
+  // ProtoJSON leaves out an empty message.
+  const message = got.message ?? "";
+  if (typeof message !== "string") found.push(`error: expected a message, got ${cut(JSON.stringify(got))}`);
+  if (expected.message !== undefined) found.push(...checkJson("error: message", expected.message, message));
   if (expected.details !== undefined) found.push(...checkJson("error: details", [...expected.details], got.details ?? []));
   if (expected.fields !== undefined) found.push(...checkFields(expected.fields, got.details));
   return found;
@@ -125,11 +130,13 @@ function checkFailure({ failsWith, before }: Expectation, answer: RawAnswer, tex
     ? events.map(({ data }) => jsonOf(data))
     : linesOf(text);
   const last = items.at(-1);
+  // Nothing had been sent yet, so that the status tells.
+  if (answer.status >= 400) return [];
   const named = isObject(last) && isObject(last.error) ? last.error.code : undefined;
   const found: string[] = [];
   if (named === undefined && !answer.broken)
     found.push(`stream: expected its failure to show, got a good end after ${cut(text)}`);
-  if (named !== undefined && named !== failsWith)
+  if (named !== undefined && failsWith !== undefined && named !== failsWith)
     found.push(`stream: expected failure ${failsWith}, got ${JSON.stringify(last)}`);
   if (before !== undefined)
     found.push(

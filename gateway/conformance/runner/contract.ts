@@ -1,18 +1,28 @@
 /** The contract that vectors are about: built from `proto/` by buf, with rules added for the vectors about booting. */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { create, createFileRegistry, type FileRegistry, fromBinary, fromJson, setExtension, toBinary } from "@bufbuild/protobuf";
+import {
+  clearExtension,
+  create,
+  createFileRegistry,
+  type FileRegistry,
+  fromBinary,
+  fromJson,
+  getExtension,
+  hasExtension,
+  setExtension,
+  toBinary,
+} from "@bufbuild/protobuf";
 import {
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
-  type FileDescriptorSet,
   FileDescriptorSetSchema,
   MethodDescriptorProtoSchema,
   MethodOptionsSchema,
   ServiceDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
 import { http } from "#gen/google/api/annotations_pb.ts";
-import { HttpRuleSchema } from "#gen/google/api/http_pb.ts";
+import { type HttpRule, HttpRuleSchema } from "#gen/google/api/http_pb.ts";
 import type { BootRule } from "./vector.ts";
 
 /** The package of the contract; a backend answers for all of its services. */
@@ -83,15 +93,24 @@ export function bootImage(contract: Contract, rules: readonly BootRule[]): Uint8
   return toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [...kept, bootProto(rules)] }));
 }
 
-/** The image without the rules that `drops` says: for peers that refuse the whole contract because of some of them. */
-export function withoutRules(contract: Contract, drops: (rpc: string, path: string) => boolean): Contract {
-  const set: FileDescriptorSet = fromBinary(FileDescriptorSetSchema, contract.image);
-  for (const file of set.file) {
-    for (const service of file.service) {
-      service.method = service.method.filter((method) => !drops(`${file.package}.${service.name}.${method.name}`, ""));
-    }
+/** The image without the rules of these methods and paths (`GET /v1/{name}`): for peers that refuse the whole contract because of some of them. */
+export function withoutRules(contract: Contract, rules: ReadonlySet<string>): Contract {
+  const set = fromBinary(FileDescriptorSetSchema, contract.image);
+  for (const { options } of set.file.flatMap(({ service }) => service).flatMap(({ method }) => method)) {
+    if (options === undefined || !hasExtension(options, http)) continue;
+    const { additionalBindings, ...rule } = getExtension(options, http);
+    const [first, ...others] = [{ ...rule, additionalBindings: [] }, ...additionalBindings].filter(
+      (kept) => !rules.has(patternOf(kept)),
+    );
+    if (first === undefined) clearExtension(options, http);
+    else setExtension(options, http, create(HttpRuleSchema, { ...first, additionalBindings: others }));
   }
   return contractOf(toBinary(FileDescriptorSetSchema, set));
+}
+
+function patternOf({ pattern }: HttpRule): string {
+  if (pattern.case === "custom") return `${pattern.value.kind} ${pattern.value.path}`;
+  return `${pattern.case?.toUpperCase()} ${pattern.value}`;
 }
 
 const root = join(import.meta.dirname, "../../..");
@@ -104,7 +123,6 @@ function bootProto(rules: readonly BootRule[]): FileDescriptorProto {
     package: "boot.v1",
     syntax: "proto3",
     dependency: ["conformance/v1/messages.proto", "google/api/annotations.proto"],
-    options: { goPackage: "heddle.test/boot/v1;bootv1" },
     service: [create(ServiceDescriptorProtoSchema, { name: "BootService", method: rules.map(methodOf) })],
   });
 }

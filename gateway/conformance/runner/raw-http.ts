@@ -21,6 +21,9 @@ export interface RawAnswer {
   readonly leftAt: number | undefined;
 }
 
+/** A socket hands over no more at once; less of it means that no more had come. */
+const fullChunk = 65_536;
+
 /** How long an answer is waited for. */
 const patienceMs = 15_000;
 
@@ -33,8 +36,9 @@ export async function sendRaw(target: URL, request: VectorRequest): Promise<RawA
   const closed = new Promise<void>((resolve) => {
     socket.on("data", (chunk: Buffer) => {
       chunks.push(chunk);
-      // Gateways that keep the connection open in spite of Connection: close end here.
-      if (isWhole(Buffer.concat(chunks), request.method)) socket.destroy();
+      // For gateways that keep the connection open in spite of Connection: close. Looked at when it may be the end only, as
+      // looking costs as much as there is.
+      if (chunk.length < fullChunk && isWhole(Buffer.concat(chunks), request.method)) socket.destroy();
     });
     // A gateway may close while the rest of a refused request is still on its way.
     socket.on("error", () => {});
@@ -53,13 +57,14 @@ export async function sendRaw(target: URL, request: VectorRequest): Promise<RawA
   return { ...parse(Buffer.concat(chunks), request.method), tookMs: performance.now() - startedAt, leftAt };
 }
 
-function headOf(target: URL, { method, target: path, headers = [], body, chunked }: VectorRequest): Buffer {
+function headOf(target: URL, { method, target: path, headers = [], body, chunked, noHost }: VectorRequest): Buffer {
   const lines = headers.map(textOf);
   const has = (name: string) => lines.some((line) => line.toLowerCase().startsWith(`${name}:`));
-  if (!has("host")) lines.unshift(`Host: ${target.host}`);
+  if (!has("host") && noHost !== true) lines.unshift(`Host: ${target.host}`);
   if (!has("connection")) lines.push("Connection: close");
   if (chunked !== undefined) lines.push("Transfer-Encoding: chunked");
-  else if (body !== undefined && !has("content-length")) lines.push(`Content-Length: ${bytesOf(body).length}`);
+  else if (body !== undefined && !has("content-length") && !has("transfer-encoding"))
+    lines.push(`Content-Length: ${bytesOf(body).length}`);
   // Latin-1, as bytes of a head beyond ASCII are given in vectors by the characters of the same number.
   return Buffer.from(`${method} ${textOf(path)} HTTP/1.1\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`, "latin1");
 }
@@ -98,7 +103,7 @@ function parse(bytes: Buffer, method: string): Parsed {
 }
 
 function hasNoBody(method: string, status: number): boolean {
-  return method === "HEAD" || status === 204 || status === 304;
+  return method === "HEAD" || status === 101 || status === 204 || status === 304;
 }
 
 function readHead(bytes: Buffer): { status: number; headers: Map<string, string>; rest: Buffer } | undefined {

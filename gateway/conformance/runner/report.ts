@@ -22,7 +22,7 @@ export function totalOf(outcomes: readonly Outcome[]): Score {
   return { passed: outcomes.filter(({ differences }) => differences.length === 0).length, total: outcomes.length };
 }
 
-/** A table for a terminal, and every failure below it. */
+/** A table for a terminal, every failure below it, and what is pending no longer. */
 export function textReport(outcomes: readonly Outcome[]): string {
   const rows = [...scoresOf(outcomes), ["all", totalOf(outcomes)] as const];
   const table = rows.map(
@@ -34,5 +34,8 @@ export function textReport(outcomes: readonly Outcome[]): string {
       const pending = vector.pending === undefined ? "" : ` (pending: ${vector.pending})`;
       return `\n${chapter}: ${vector.name}${pending}\n${differences.map((difference) => `    ${difference}`).join("\n")}`;
     });
-  return `${table.join("\n")}\n${failures.join("\n")}\n`;
+  const early = outcomes
+    .filter(({ vector, differences }) => vector.pending !== undefined && differences.length === 0)
+    .map(({ vector, chapter }) => `\n${chapter}: ${vector.name}\n    passes, and is still marked as pending: ${vector.pending}`);
+  return `${table.join("\n")}\n${[...failures, ...early].join("\n")}\n`;
 }

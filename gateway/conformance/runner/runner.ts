@@ -63,7 +63,8 @@ const counted = new Set([2, 4, 8, 13, 14, 15]);
 /** Good calls before one that fails, so that no breaker opens. */
 async function calm(url: URL, backend: RecordingBackend, { backend: script, request }: RequestVector): Promise<void> {
   const error = script?.error?.code ?? 0;
-  const fails = counted.has(error) || error > 16 || script?.reset === true || script?.delayMs !== undefined;
+  const fails =
+    counted.has(error) || error > 16 || script?.reset === true || script?.http !== undefined || script?.delayMs !== undefined;
   if (!fails && request.abortAfterMs === undefined) return;
   backend.play(undefined);
   for (let count = 0; count < 3; count++) await sendRaw(url, { method: "GET", target: "/v1/calm" });

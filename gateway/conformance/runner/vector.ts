@@ -18,7 +18,7 @@ export interface Chapter {
 export type Vector = RequestVector | BootVector;
 
 interface VectorHead {
-  /** Unique in all chapters. */
+  /** Unique in the chapter. */
   readonly name: string;
   /** The rule that the vector checks, in our own words; vectors of one rule share it. */
   readonly rule: string;
@@ -80,6 +80,8 @@ export interface VectorRequest {
   readonly body?: Bytes;
   /** Sends the body chunked, in chunks of so many bytes. */
   readonly chunked?: number;
+  /** Sends no Host of its own. */
+  readonly noHost?: boolean;
   /** Goes away after so many milliseconds. */
   readonly abortAfterMs?: number;
 }
@@ -90,7 +92,9 @@ export interface BackendScript {
   readonly header?: Readonly<Record<string, string>>;
   /** A unary answer in ProtoJSON. */
   readonly message?: JsonValue;
-  /** The messages of a stream. */
+  /** A unary answer as the bytes of a message, which may be none. */
+  readonly base64?: string;
+  /** The messages of a stream; of a unary call, where there must be one, as many as these. */
   readonly stream?: readonly JsonValue[];
   /** A message that is repeated so many times in a stream, after `stream`. */
   readonly repeat?: { readonly message: JsonValue; readonly times: number };
@@ -104,8 +108,12 @@ export interface BackendScript {
   readonly trailer?: Readonly<Record<string, string>>;
   /** Milliseconds before the first answer. */
   readonly delayMs?: number;
+  /** Sends the initial metadata at once, before the delay. */
+  readonly early?: boolean;
   /** Milliseconds before the end, after the last message. */
   readonly endDelayMs?: number;
+  /** An answer that is no gRPC. */
+  readonly http?: { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string };
   /** Breaks the call off at its end, without a status. */
   readonly reset?: boolean;
 }
@@ -140,6 +148,8 @@ export interface Expectation {
   };
   /** The stream shows its failure with this code: in its last line or event, or by breaking off. */
   readonly failsWith?: number;
+  /** As failsWith, with whatever code. */
+  readonly fails?: boolean;
   /** Messages that must stand in the body before the failure. */
   readonly before?: readonly JsonValue[];
   readonly withinMs?: number;
@@ -166,21 +176,25 @@ export function isBoot(vector: Vector): vector is BootVector {
 /**
  * Reads every chapter, in the order of their names.
  *
- * @throws Error when two vectors have one name, or a field is none of those above.
+ * @throws Error when two vectors of a chapter have one name, or a field is none of those above.
  */
 export function loadChapters(folder = join(import.meta.dirname, "../vectors")): Chapter[] {
   const chapters = readdirSync(folder)
     .filter((name) => name.endsWith(".json"))
     .sort()
     .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")) as Chapter);
+  for (const { chapter, vectors } of chapters) check(chapter, vectors);
+  return chapters;
+}
+
+function check(chapter: string, vectors: readonly Vector[]): void {
   const names = new Set<string>();
-  for (const vector of chapters.flatMap(({ vectors }) => vectors)) {
-    if (names.has(vector.name)) throw new Error(`two vectors are called ${JSON.stringify(vector.name)}`);
+  for (const vector of vectors) {
+    if (names.has(vector.name)) throw new Error(`${chapter}: two vectors are called ${JSON.stringify(vector.name)}`);
     names.add(vector.name);
     const unknown = Object.keys(vector).find((key) => !known.has(key));
-    if (unknown !== undefined) throw new Error(`${vector.name}: a vector has no "${unknown}"`);
+    if (unknown !== undefined) throw new Error(`${chapter}: ${vector.name}: a vector has no "${unknown}"`);
   }
-  return chapters;
 }
 
 const known = new Set([

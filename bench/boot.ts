@@ -1,0 +1,37 @@
+/** From `heddle up` to all healthy, and the memory of everything then. */
+import { readdir, readFile } from "node:fs/promises";
+import { startPlatform } from "../e2e/platform.ts";
+import { median } from "./median.ts";
+
+/** Five starts, each in a new folder with a new database; prints medians. */
+export async function boot(): Promise<void> {
+  const bootMs: number[] = [];
+  const memoryMb: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    await using platform = await startPlatform();
+    bootMs.push(platform.bootMs);
+    memoryMb.push((await proportionalSetSize(platform.supervisor.pid ?? 0)) / 2 ** 20);
+  }
+  console.log(`start to all healthy: median ${Math.round(median(bootMs))} ms of ${bootMs.join(", ")}`);
+  console.log(`PSS of all processes: median ${Math.round(median(memoryMb))} MB of ${memoryMb.map(Math.round).join(", ")}`);
+}
+
+/** Bytes of the process and all its descendants, shared pages counted by their share (Linux' smaps_rollup). */
+async function proportionalSetSize(root: number): Promise<number> {
+  const parents = new Map<number, number>();
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    // The command name may hold blanks and brackets; the parent is the second field after its last bracket.
+    const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
+    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+    if (parent !== undefined) parents.set(Number(name), Number(parent));
+  }
+  const isBelow = (pid: number): boolean => pid === root || (pid > 1 && isBelow(parents.get(pid) ?? 0));
+  let bytes = 0;
+  for (const pid of parents.keys()) {
+    if (!isBelow(pid)) continue;
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
+    bytes += 1024 * Number(/^Pss: +(\d+) kB/m.exec(rollup)?.[1] ?? 0);
+  }
+  return bytes;
+}
