@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { echoContracts } from "./fixtures/harness.ts";
+import { echoContracts } from "./fixtures/echo.ts";
 import { compilePlan } from "./plan.ts";
 import { explainRoute } from "./route-explain.ts";
 
