@@ -39,6 +39,7 @@ const texts: Readonly<Record<number, string>> = {
   409: "It exists already, or changed meanwhile.",
   413: "The body is too large.",
   415: "The body's media type or encoding is none of those that are taken.",
+  416: "The range lies outside of the body.",
   429: "Too many requests.",
   500: "A defect of the service.",
   501: "The service does not have the method.",

@@ -16,8 +16,16 @@ const maxDepth = 4;
 /** The parameters of a route. */
 export function parametersOf(route: Route, path: OpenApiPath, schemas: Schemas): Parameter[] {
   const inPath = path.parameters.map((parameter) => pathParameter(route, parameter, schemas));
-  return [...inPath, ...(route.body.kind === "whole" ? [] : queryOf(route, schemas))];
+  const inQuery = route.body.kind === "whole" ? [] : queryOf(route, schemas);
+  return [...inPath, ...inQuery, ...(route.method.methodKind === "server_streaming" ? [lastEventId] : [])];
 }
+
+const lastEventId: Parameter = {
+  name: "Last-Event-ID",
+  in: "header",
+  schema: { type: "string" },
+  description: "The id of the last event that came, to go on behind it: services that can do so, do.",
+};
 
 function pathParameter({ variables, template }: Route, parameter: PathParameter, schemas: Schemas): Parameter {
   const { name, variable, partOf, deep } = parameter;

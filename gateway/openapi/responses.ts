@@ -29,11 +29,21 @@ function success(route: Route, schemas: Schemas): Schema {
   const description = answerText(route);
   if (method.methodKind === "bidi_streaming") return { "101": { description: "A WebSocket: each message is one in JSON." } };
   const type = responseField === undefined ? method.output : responseField.message;
-  if (isHttpBody(type)) return { "200": { description, content: { "*/*": { schema: { type: "string", format: "binary" } } } } };
+  if (isHttpBody(type)) {
+    const content: Schema = { "*/*": { schema: { type: "string", format: "binary" } } };
+    const part: Schema = { "206": { description: "The part that a Range header asks for.", content } };
+    return { "200": { description, content }, ...(hasRanges(route) ? part : {}) };
+  }
   const item = responseField === undefined ? schemas.message(method.output) : schemas.field(responseField);
   if (method.methodKind === "server_streaming") return { "200": { description, content: streamContent(item) } };
   const wire = responseField === undefined || responseField.fieldKind === "message" ? wireContent : {};
   return { "200": { description, content: { "application/json": { schema: item }, ...wire } } };
+}
+
+/** Bytes that are whole in memory are sent in parts, too. */
+function hasRanges({ method, responseField, httpMethod }: Route): boolean {
+  const type = responseField === undefined ? method.output : responseField.message;
+  return isHttpBody(type) && method.methodKind === "unary" && (httpMethod === "GET" || httpMethod === "*");
 }
 
 const wireContent: Schema = { "application/x-protobuf": { schema: { type: "string", format: "binary" } } };
@@ -72,6 +82,7 @@ function failures(route: Route, { isPublic, errors }: ResponseOptions): Schema {
     ...(isPublic ? [] : [401, 403]),
     ...(route.variables.length > 0 ? [404] : []),
     ...(hasBody ? [408, 413, 415] : []),
+    ...(hasRanges(route) ? [416] : []),
     429,
     500,
     503,
