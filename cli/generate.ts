@@ -24,9 +24,17 @@ import { printProto } from "./print-proto.ts";
 const root = join(import.meta.dirname, "..");
 const bin = join(root, "node_modules/.bin");
 const gen = join(root, "gen");
+const openApiFile = "openapi.json";
+/** What stands in gen/ and is not made by buf. */
+const kept: ReadonlySet<string> = new Set(["baseline.binpb", openApiFile]);
 
 layOutModules();
-if (process.argv[2] !== "--modules-only") generate();
+if (process.argv[2] !== "--modules-only") {
+  generate();
+  // Loaded only now: the gateway is built on what has just been generated.
+  const { openApiText } = await import("./commands/openapi.ts");
+  writeFileSync(join(gen, openApiFile), openApiText(root));
+}
 
 /**
  * Generates aside and moves what changed into gen/, so that a program which reads gen/ meanwhile finds every file. The
@@ -40,7 +48,7 @@ function generate(): void {
     buf("build", "proto", "-o", join(aside, "gen/contracts.binpb"));
     const made = new Set(filesBelow(join(aside, "gen")));
     for (const name of made) moveWhenChanged(join(aside, "gen", name), join(gen, name));
-    for (const name of filesBelow(gen)) if (!made.has(name) && name !== "baseline.binpb") rmSync(join(gen, name));
+    for (const name of filesBelow(gen)) if (!made.has(name) && !kept.has(name)) rmSync(join(gen, name));
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }

@@ -100,6 +100,29 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .option("--port <n>", "the port to listen on; 0: any free one", wholeNumber(0, 65_535), 8080)
     .action(async (options) => run((await import("./commands/gateway.ts")).gateway(context, options)));
   program
+    .command("routes")
+    .description("print every REST route of the contracts: method, path, rpc, body, access")
+    .option("--contracts <file>", "an image; the platform's own when none is named")
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/routes.ts")).routes(context, options)));
+  program
+    .command("route")
+    .description("what becomes of a REST request")
+    .command("explain")
+    .description("print which rule serves a request, what each part is bound to, and why the others do not match")
+    .argument("<method>", "GET, POST, ...")
+    .argument("<path>", "with its query, as in '/v1/x?y=1'")
+    .option("--contracts <file>", "an image; the platform's own when none is named")
+    .action(async (method, path, options) =>
+      run((await import("./commands/route-explain.ts")).routeExplain(context, method, path, options)),
+    );
+  program
+    .command("openapi")
+    .description("print the REST API as OpenAPI 3.1")
+    .option("--contracts <file>", "an image; the platform's own when none is named")
+    .option("--out <file>", "write it there")
+    .action(async (options) => run((await import("./commands/openapi.ts")).openapi(context, options)));
+  program
     .command("config")
     .description("what the policies are")
     .command("explain")

@@ -8,7 +8,7 @@ import type { Plan } from "../plan.ts";
 import type { RouteEntry } from "../router.ts";
 import type { Route } from "../routes.ts";
 import { commentOf } from "./comments.ts";
-import { errorSchemas } from "./error-schemas.ts";
+import { ErrorResponses } from "./error-responses.ts";
 import { operationOf } from "./operation.ts";
 import { type OpenApiPath, openApiPath } from "./path.ts";
 import { described, type Schema } from "./schema.ts";
@@ -33,7 +33,7 @@ export interface OpenApiOptions {
  */
 export function openApiOf(plan: Pick<Plan, "routes" | "contracts">, options: OpenApiOptions = {}): OpenApiDocument {
   const schemas = new Schemas();
-  const parts = { openByDefault: options.openByDefault === true, schemas, errors: errorSchemas(schemas) };
+  const parts = { openByDefault: options.openByDefault === true, schemas, errors: new ErrorResponses(schemas) };
   const ids = new OperationIds(plan.routes);
   const paths = new Map<string, { readonly path: OpenApiPath; readonly item: Schema }>();
   // Rules for one HTTP method come first: what is for every method takes what they leave.
@@ -51,7 +51,7 @@ export function openApiOf(plan: Pick<Plan, "routes" | "contracts">, options: Ope
     servers: [{ url: "/" }],
     tags: servicesOf(plan.routes).map((service) => described({ name: service.typeName }, commentOf(service))),
     paths: Object.fromEntries([...paths.values()].map(({ path, item }) => [path.path, item])),
-    components: { schemas: schemas.components, securitySchemes },
+    components: { schemas: schemas.components, responses: parts.errors.components, securitySchemes },
   };
 }
 

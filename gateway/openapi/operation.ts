@@ -2,7 +2,7 @@
 
 import type { Route } from "../routes.ts";
 import { commentOf } from "./comments.ts";
-import type { ErrorSchemas } from "./error-schemas.ts";
+import type { ErrorResponses } from "./error-responses.ts";
 import { parametersOf } from "./parameters.ts";
 import type { OpenApiPath } from "./path.ts";
 import { requestBodyOf } from "./request-body.ts";
@@ -19,7 +19,7 @@ export interface OperationParts {
   /** True: methods without an access rule are open. */
   readonly openByDefault: boolean;
   readonly schemas: Schemas;
-  readonly errors: ErrorSchemas;
+  readonly errors: ErrorResponses;
 }
 
 /** The operation object of a route. */

@@ -4,7 +4,7 @@ import { isHttpBody } from "../http-body.ts";
 import type { Route } from "../routes.ts";
 import { httpStatus } from "../status.ts";
 import { commentOf } from "./comments.ts";
-import type { ErrorSchemas } from "./error-schemas.ts";
+import type { ErrorResponses } from "./error-responses.ts";
 import type { Schema } from "./schema.ts";
 import type { Schemas } from "./schemas.ts";
 
@@ -12,7 +12,7 @@ import type { Schemas } from "./schemas.ts";
 export interface ResponseOptions {
   readonly isPublic: boolean;
   readonly schemas: Schemas;
-  readonly errors: ErrorSchemas;
+  readonly errors: ErrorResponses;
 }
 
 /** The responses object of a route. */
@@ -20,7 +20,7 @@ export function responsesOf(route: Route, options: ResponseOptions): Schema {
   return {
     ...success(route, options.schemas),
     ...failures(route, options),
-    default: errorResponse("Another error.", options.errors),
+    default: options.errors.response(undefined),
   };
 }
 
@@ -79,9 +79,7 @@ function failures(route: Route, { isPublic, errors }: ResponseOptions): Schema {
     ...codesIn(commentOf(route.method)).map(httpStatus),
   ]);
   const sorted = [...statuses].sort((a, b) => a - b);
-  return Object.fromEntries(
-    sorted.map((status) => [String(status), errorResponse(texts[status] ?? "An error.", errors, headersOf[status])]),
-  );
+  return Object.fromEntries(sorted.map((status) => [String(status), errors.response(status)]));
 }
 
 function codesIn(comment: string): Code[] {
@@ -101,35 +99,4 @@ const codes: Readonly<Record<string, Code>> = {
   UNIMPLEMENTED: Code.Unimplemented,
   DATA_LOSS: Code.DataLoss,
   UNAUTHENTICATED: Code.Unauthenticated,
-};
-
-function errorResponse(description: string, { status, problem }: ErrorSchemas, headers?: Schema): Schema {
-  const content = { "application/json": { schema: status }, "application/problem+json": { schema: problem } };
-  return headers === undefined ? { description, content } : { description, headers, content };
-}
-
-const texts: Readonly<Record<number, string>> = {
-  400: "The request breaks the contract or a rule: `details` names each field that does. Or the state does not allow the call.",
-  401: "Nobody is signed in, or the credentials are not good.",
-  403: "The caller may not do this.",
-  404: "It does not exist, or belongs to somebody else.",
-  408: "The body did not arrive in time.",
-  409: "It exists already, or changed meanwhile.",
-  413: "The body is too large.",
-  415: "The body's media type or encoding is none of those that are taken.",
-  429: "Too many requests.",
-  500: "A defect of the service.",
-  501: "The service does not have the method.",
-  503: "The service is away for the moment.",
-  504: "The deadline has passed.",
-};
-
-const retryAfter: Schema = {
-  "Retry-After": { description: "Seconds to wait before the next attempt.", schema: { type: "integer", minimum: 1 } },
-};
-
-const headersOf: Readonly<Record<number, Schema>> = {
-  401: { "WWW-Authenticate": { description: "What credentials are taken.", schema: { type: "string" } } },
-  429: retryAfter,
-  503: retryAfter,
 };
