@@ -2,9 +2,10 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { TraceContext } from "../context.ts";
 import { parsePushback } from "../policy/retry.ts";
+import { statusName } from "../policy/status-codes.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { AttemptEnd } from "./attempt.ts";
-import { type Instruments, type SpanHandle, statusName } from "./instruments.ts";
+import type { Instruments, SpanHandle } from "./instruments.ts";
 
 /** What a report is made with. */
 export interface ReportOptions {

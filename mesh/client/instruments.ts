@@ -11,33 +11,8 @@ import {
   trace as traceApi,
 } from "@opentelemetry/api";
 import type { TraceContext } from "../context.ts";
+import { statusName } from "../policy/status-codes.ts";
 import { childOf } from "../telemetry/trace.ts";
-
-/** gRPC's names of its codes, in their order, as metrics and logs show them. */
-export const statusNames = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-] as const;
-
-/** The name of a code; UNKNOWN beyond the enum. */
-export function statusName(code: number): string {
-  return statusNames[code] ?? "UNKNOWN";
-}
 
 /** A span and the trace context that goes out with it. */
 export interface SpanHandle {

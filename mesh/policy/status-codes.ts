@@ -21,6 +21,11 @@ export const statusNames = [
   "UNAUTHENTICATED",
 ] as const;
 
+/** The name of a code; UNKNOWN beyond the enum, as gRPC reads codes that it does not know. */
+export function statusName(code: number): string {
+  return statusNames[code] ?? "UNKNOWN";
+}
+
 /** The number of a status code given by name, in any case, or by number; undefined for all else. */
 export function statusCodeOf(value: unknown): number | undefined {
   if (typeof value === "string") {
