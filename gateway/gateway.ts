@@ -22,20 +22,18 @@ import { besides, checkOperator, type Endpoint, ownEndpoints, refuseBody } from 
 import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
 import { watchMesh } from "./health.ts";
-import { limitsOf } from "./limits.ts";
 import { checkHead, listen } from "./listener.ts";
 import { rpcMetadata } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
 import { breakOff, isGone } from "./outgoing.ts";
 import { identified, permit } from "./permit.ts";
-import { type RestParts, serveRest } from "./rest.ts";
+import { type RestParts, restPartsOf, serveRest } from "./rest.ts";
 import { compileRouter, RouteConflict, type RouteEntry, type RouteMatch, type Router } from "./router.ts";
 import { type Route, type RouteOptions, routesOf } from "./routes.ts";
 import { type RpcSteps, serveRpc } from "./rpc.ts";
 import { httpMethodsOf, type Rpcs, rpcRequestOf, rpcsOf } from "./rpc-protocol.ts";
-import { answerError, detailTypes, httpError } from "./status.ts";
+import { answerError, httpError } from "./status.ts";
 import type { StreamTimings } from "./stream.ts";
-import { createWebSockets } from "./web-socket.ts";
 
 /** What the gateway runs on. */
 export interface GatewayOptions {
@@ -118,7 +116,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       options,
       router: compile([...routes.map(rpcTarget), ...own.map(ownTarget)]),
       rpcs: rpcsOf(contracts),
-      rest: restParts(options),
+      rest: restPartsOf(options),
       authenticator: createAuthenticator(options),
       admission: createAdmission(options.rateLimit, options.maxConcurrent),
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
@@ -273,18 +271,6 @@ function compile(entries: readonly RouteEntry<Target>[]): Router<Target> {
   } catch (error) {
     throw error instanceof RouteConflict ? new ContractError(error.mistakes) : error;
   }
-}
-
-function restParts(options: GatewayOptions): RestParts {
-  const { contracts, streams, cors, lenient = false } = options;
-  const limits = limitsOf(options);
-  return {
-    limits,
-    reading: { types: contracts.types, lenient },
-    types: detailTypes(contracts.types),
-    timings: streams,
-    sockets: createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors }),
-  };
 }
 
 function rpcTarget(entry: RouteEntry<Route>): RouteEntry<Target> {

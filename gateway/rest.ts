@@ -3,17 +3,19 @@ import type { Message, Registry } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import type { Principal } from "#mesh/context.ts";
 import { mediaTypeOf, readBody } from "./body.ts";
+import type { Contracts } from "./contracts.ts";
+import type { CorsOptions } from "./cors.ts";
 import { type DecodeOptions, decode } from "./decode.ts";
 import { encode } from "./encode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Call } from "./forward.ts";
-import type { Limits } from "./limits.ts";
+import { type LimitOptions, type Limits, limitsOf } from "./limits.ts";
 import { requestMessages, type StreamHead } from "./request-stream.ts";
 import { takeLastEventId } from "./resume.ts";
 import type { Route } from "./routes.ts";
-import { httpError } from "./status.ts";
+import { detailTypes, httpError } from "./status.ts";
 import { encodeStream, type StreamTimings } from "./stream.ts";
-import type { WebSockets } from "./web-socket.ts";
+import { createWebSockets, type WebSockets } from "./web-socket.ts";
 import { serveWebSocket } from "./web-socket-call.ts";
 
 /** What all calls need. */
@@ -24,6 +26,28 @@ export interface RestParts {
   readonly types: Registry;
   readonly timings: StreamTimings | undefined;
   readonly sockets: WebSockets;
+}
+
+/** The options of a gateway that its calls go by. */
+export interface RestOptions extends LimitOptions {
+  readonly contracts: Contracts;
+  /** True: names that the contract does not know are skipped. */
+  readonly lenient?: boolean;
+  readonly cors?: CorsOptions;
+  readonly streams?: StreamTimings;
+}
+
+/** What all calls need, made once from the options. */
+export function restPartsOf(options: RestOptions): RestParts {
+  const { contracts, streams, cors, lenient = false } = options;
+  const limits = limitsOf(options);
+  return {
+    limits,
+    reading: { types: contracts.types, lenient },
+    types: detailTypes(contracts.types),
+    timings: streams,
+    sockets: createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors }),
+  };
 }
 
 /** One call. */
