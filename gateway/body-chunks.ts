@@ -16,17 +16,23 @@ import { httpError } from "./status.ts";
  *
  * @throws an error of status 415 for an unknown Content-Encoding.
  */
-export function bodyChunks(request: IncomingMessage, idleMs: number): AsyncIterableIterator<Buffer> {
+export function bodyChunks(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer> {
   const encodings = encodingsOf(request).reverse();
+  return lazily(() => open(request, encodings, idleMs));
+}
+
+/** Nothing listens to a body that nobody reads, so that it can be dropped. */
+async function* lazily(start: () => AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* start();
+}
+
+function open(request: IncomingMessage, encodings: readonly Encoding[], idleMs: number): Inbox<Buffer> {
   const stages: Readable[] = [request, ...encodings.map((encoding) => decompressors[encoding]())];
   const source = stages.at(-1) ?? request;
   const tap = {
-    pause() {
-      clearTimeout(timer);
-      source.pause();
-    },
+    pause: () => source.pause(),
     resume() {
-      restart();
+      timer = setTimeout(() => fail(httpError(408, Code.DeadlineExceeded, idle, { connection: "close" })), idleMs);
       source.resume();
     },
     close,
@@ -36,16 +42,12 @@ export function bodyChunks(request: IncomingMessage, idleMs: number): AsyncItera
   let timer: NodeJS.Timeout | undefined;
   const idle = `body: expected more of it within ${idleMs} ms`;
 
-  function restart(): void {
-    clearTimeout(timer);
-    timer = setTimeout(() => fail(httpError(408, Code.DeadlineExceeded, idle, { connection: "close" })), idleMs);
-  }
   function fail(error: unknown): void {
     inbox.end(error);
     close();
   }
   function onData(chunk: Buffer): void {
-    restart();
+    clearTimeout(timer);
     inbox.push(chunk);
   }
   function onEnd(): void {

@@ -4,7 +4,7 @@
 export interface Tap {
   /** Stops the source soon; a few more items may still come. */
   pause(): void;
-  /** Lets the source go on, since somebody waits for an item. */
+  /** Somebody waits for an item: lets the source go on, if it does not already. */
   resume(): void;
   /** Nobody will take anything any more. */
   close(): void;
@@ -69,10 +69,8 @@ export class Inbox<T> implements AsyncIterableIterator<T> {
     if (this.#end !== undefined) return this.#last();
     this.#waiting = Promise.withResolvers();
     const { promise } = this.#waiting;
-    if (this.#paused) {
-      this.#paused = false;
-      this.#tap.resume();
-    }
+    this.#paused = false;
+    this.#tap.resume();
     return promise;
   }
 

@@ -10,12 +10,15 @@ export interface Limits {
   readonly idleMs: number;
 }
 
-/** The limits that options of the gateway set. */
-export function limitsOf(options: {
+/** The options of a gateway that set them. */
+export interface LimitOptions {
   readonly maxBodyBytes?: number;
   readonly bodyTimeoutMs?: number;
   readonly streams?: { readonly idleMs?: number };
-}): Limits {
+}
+
+/** The limits that options of the gateway set. */
+export function limitsOf(options: LimitOptions): Limits {
   const { maxBodyBytes = 4 * 2 ** 20, bodyTimeoutMs = 30_000, streams } = options;
   return { maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs, idleMs: streams?.idleMs ?? 300_000 };
 }
