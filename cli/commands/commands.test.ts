@@ -87,7 +87,7 @@ describe("heddle logs", () => {
 
 describe("heddle status", () => {
   it("shows every process, and its cause where it is not ready", () => {
-    const common = { service: "auth", adminPort: 8001, restarts: 2, port: 7001 };
+    const common = { service: "auth", adminPort: 8001, restarts: 2, memoryRestarts: 0, port: 7001 };
     const status: PlatformStatus = {
       pid: 7,
       phase: "running",

@@ -56,7 +56,7 @@ export function statusLines(
     (colours[process.state] ?? paint.dim)(process.state),
     process.pid === undefined ? "-" : String(process.pid),
     String(process.port),
-    String(process.restarts),
+    String(process.restarts + process.memoryRestarts),
     process.uptimeMs === undefined ? "-" : humanDuration(process.uptimeMs),
     process.memoryBytes === undefined ? "-" : humanBytes(process.memoryBytes),
     process.why,

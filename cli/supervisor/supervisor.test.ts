@@ -196,6 +196,21 @@ describe("supervisor", () => {
     const log = join(folder, "a-1.log");
     await until(() => existsSync(log) && readFileSync(log, "utf8").includes("more than its limit of 256 MiB: restarted"));
     await until(() => stateOf(supervisor, "a-1") === "ready" && journal().includes("a-1 stopped"));
+    assert.ok(supervisor.status(0).every(({ memoryRestarts }) => memoryRestarts >= 1));
+  }).timeout(60_000);
+
+  it("leaves a process that holds more than its limit for a moment alone", async () => {
+    const supervisor = supervise([await fake("a", [], { memoryBytes: 256 * 2 ** 20 })], { a: "burst" });
+    await supervisor.start();
+    const pid = supervisor.processes[0]?.pid;
+    const memory = () => supervisor.processes[0]?.memory() ?? 0;
+    await until(() => memory() > 256 * 2 ** 20);
+    await until(() => memory() < 200 * 2 ** 20);
+    assert.deepEqual(
+      supervisor.status(0).map(({ pid, memoryRestarts }) => [pid, memoryRestarts]),
+      [[pid, 0]],
+    );
+    assert.deepEqual(journal(), ["a-1 started"]);
   }).timeout(60_000);
 });
 

@@ -40,13 +40,22 @@ export interface ProcessStatus {
   readonly pid: number | undefined;
   readonly port: number;
   readonly adminPort: number;
+  /** How often it was started again after it had ended by itself. */
   readonly restarts: number;
+  /** How often the service's instances were replaced since one held too much memory for too long. */
+  readonly memoryRestarts: number;
   readonly uptimeMs: number | undefined;
   readonly memoryBytes: number | undefined;
 }
 
 /** So many ends before its first readiness, and a start is given up. */
 const startAttempts = 3;
+
+/**
+ * At so many looks in a row, two seconds apart, a process must hold more than its limit to be restarted for it: a burst of requests passes
+ * sooner, and would otherwise end whatever else the process does.
+ */
+const largeLooks = 5;
 
 /** At most so many instances of one service. */
 const maxScale = 20;
@@ -60,6 +69,10 @@ export class Supervisor {
   #stopping: Promise<void> | undefined;
   /** Services whose instances are being replaced just now: one change at a time each. */
   readonly #busy = new Set<string>();
+  /** At how many looks in a row a process held more than its limit. */
+  readonly #large = new WeakMap<ManagedProcess, number>();
+  /** How often each service was restarted for its memory; counted here, since the restart makes new processes. */
+  readonly #memoryRestarts = new Map<string, number>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -145,6 +158,7 @@ export class Supervisor {
       port: process.spec.port,
       adminPort: process.spec.adminPort,
       restarts: process.restarts,
+      memoryRestarts: this.#memoryRestarts.get(process.spec.name) ?? 0,
       uptimeMs: "startedAt" in process.state ? now - process.state.startedAt : undefined,
       memoryBytes: process.pid === undefined ? undefined : treeBytes(process.pid, children),
     }));
@@ -249,10 +263,15 @@ export class Supervisor {
     for (const process of this.processes) {
       rotate(process.logFile, { maxBytes: this.#options.logBytes ?? 10 * 2 ** 20, keep: 2 });
       const [limit, memory] = [process.spec.memoryBytes, process.memory()];
-      if (limit === undefined || memory === undefined || memory <= limit || this.#busy.has(process.spec.name)) continue;
+      if (limit === undefined || memory === undefined || this.#busy.has(process.spec.name)) continue;
+      const looks = memory <= limit ? 0 : (this.#large.get(process) ?? 0) + 1;
+      this.#large.set(process, looks);
+      if (looks < largeLooks) continue;
       process.note(
         `holds ${Math.round(memory / 2 ** 20)} MiB, more than its limit of ${Math.round(limit / 2 ** 20)} MiB: restarted`,
       );
+      const { name } = process.spec;
+      this.#memoryRestarts.set(name, (this.#memoryRestarts.get(name) ?? 0) + 1);
       this.restart(process.spec.name, () => {}).catch((error: unknown) => process.note(`restart for memory: ${String(error)}`));
     }
   }

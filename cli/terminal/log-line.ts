@@ -47,15 +47,18 @@ const hidden = new Set(["level", "time", "pid", "hostname", "service", "instance
 export function prettyLogLine(line: LogLine, process: string, paint: Paint): string {
   const { fields } = line;
   const name = paint.cyan(process.padEnd(16));
-  if (fields === undefined) return `${" ".repeat(12)}       ${name} ${line.text}`;
-  const [label, colour] = levels.get(String(fields.level)) ?? [String(fields.level ?? ""), "dim"];
+  if (fields === undefined) return `${" ".repeat(12)}       ${name} ${printable(line.text)}`;
+  const [label, colour] = levels.get(String(fields.level)) ?? [printable(String(fields.level ?? "")), "dim"];
   const error =
     typeof fields.err === "object" && fields.err !== null ? (fields.err as { stack?: unknown; message?: unknown }) : undefined;
   const rest = Object.entries(fields)
     .filter(([key]) => !hidden.has(key) && !(key === "err" && error !== undefined))
-    .map(([key, value]) => paint.dim(`${key}=`) + (typeof value === "string" ? quoted(value) : JSON.stringify(value)));
-  const words = [timeOfDay(line.time), paint[colour](label.padEnd(5)), name, String(fields.msg ?? ""), ...rest];
-  const stack = error === undefined ? "" : `\n${String(error.stack ?? error.message ?? "").replaceAll(/^/gm, "    ")}`;
+    .map(
+      ([key, value]) =>
+        paint.dim(`${printable(key)}=`) + (typeof value === "string" ? quoted(value) : printable(JSON.stringify(value))),
+    );
+  const words = [timeOfDay(line.time), paint[colour](label.padEnd(5)), name, printable(String(fields.msg ?? "")), ...rest];
+  const stack = error === undefined ? "" : `\n${stackOf(error).replaceAll(/^/gm, "    ")}`;
   return words.filter((word) => word !== "").join(" ") + stack;
 }
 
@@ -67,5 +70,22 @@ function timeOfDay(time: number | undefined): string {
 }
 
 function quoted(value: string): string {
-  return /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value);
+  return printable(/^[^\s"=]+$/.test(value) ? value : JSON.stringify(value));
+}
+
+function stackOf({ stack, message }: { readonly stack?: unknown; readonly message?: unknown }): string {
+  return String(stack ?? message ?? "")
+    .split("\n")
+    .map(printable)
+    .join("\n");
+}
+
+/**
+ * The text with control characters as escapes: what a stranger had written to the log must not drive the terminal. So too the marks that
+ * turn the direction of writing, by which a line can read as another.
+ */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (mark) =>
+    mark === "\t" ? mark : `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

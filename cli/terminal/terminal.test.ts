@@ -65,6 +65,16 @@ describe("colours", () => {
 });
 
 describe("log line", () => {
+  it("writes control characters and marks of direction as escapes, in every part of a line", () => {
+    const evil = "a\x1b]0;owned\x07\u009b2J\u202eb\rc";
+    const shown = "a\\u001b]0;owned\\u0007\\u009b2J\\u202eb\\u000dc";
+    const pretty = (text: string) => prettyLogLine(parseLogLine(text), "auth-1", plain);
+    assert.ok(pretty(evil).endsWith(` ${shown}`));
+    const line = pretty(JSON.stringify({ level: evil, msg: evil, [evil]: evil, err: { stack: `${evil}\n${evil}` } }));
+    assert.equal(line.split("\n").length, 3);
+    assert.doesNotMatch(line, /[^\P{Cc}\n]|\u202e/u);
+  });
+
   const time = new Date(2026, 0, 2, 3, 4, 5, 67).toISOString();
 
   it("shows time of day, level, process, message and the other fields", () => {

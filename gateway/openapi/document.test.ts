@@ -118,7 +118,7 @@ describe("gateway/openapi: operations", () => {
     ["AuthService_Login", []],
     ["AuthService_GetMe", [{ bearer: [] }, { apiKey: [] }]],
     ["AuthService_ListSessions", [{ bearer: [] }]],
-    ["AuthService_ListAuditLog", [{ bearer: ["admin"] }, { apiKey: ["admin"] }]],
+    ["AuthService_ListAuditLog", [{ bearer: ["admin"] }, { apiKey: ["admin", "audit:read"] }]],
     ["NotificationService_Send", [{ bearer: [] }, { apiKey: ["notifications:send"] }]],
   ];
   for (const [id, expected] of security) {

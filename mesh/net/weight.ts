@@ -3,6 +3,7 @@
  * of that is 270 MB, more than the process has. So values are weighed while, or before, they are made. Weights are bytes as V8 was
  * measured to take them, rounded up.
  */
+import { isUtf8 } from "node:buffer";
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
@@ -17,6 +18,9 @@ export const tooHeavy = "take more memory than a request may; send them in sever
 
 /** The weights of JSON's values, each without what is in it. */
 export const jsonWeights = { object: 200, member: 48, array: 48, item: 8, text: 32, number: 8 } as const;
+
+/** The most that a byte of a message in either format weighs: a message without fields takes two bytes on the wire. */
+export const mostPerByte = 125;
 
 /** A message with its fields, a byte string, and a text in memory. */
 const [message, byteString, text] = [250, 210, 32];
@@ -54,12 +58,46 @@ export function wireWeight(type: DescMessage, bytes: Uint8Array, depth = 0): num
   return weight;
 }
 
+/**
+ * What JSON will weigh, from its bytes alone: whether it is JSON, the parser finds out. Texts are counted at their quotes, members at
+ * their colons and items at their commas; numbers stand between those.
+ */
+export function jsonWeight(bytes: Uint8Array): number {
+  const { object, member, array, item, text } = jsonWeights;
+  const weights = new Uint8Array(256);
+  for (const [mark, weight] of [
+    ["{", object],
+    [":", member],
+    ["[", array],
+    [",", item],
+    ['"', text],
+  ] as const) {
+    weights[mark.charCodeAt(0)] = weight;
+  }
+  const [quote, backslash] = ['"'.charCodeAt(0), "\\".charCodeAt(0)];
+  let [weight, inText] = [0, false];
+  for (let at = 0; at < bytes.length && weight <= maxWeight; at++) {
+    const byte = bytes[at] ?? 0;
+    if (inText) {
+      if (byte === backslash) at++;
+      else if (byte === quote) inText = false;
+      continue;
+    }
+    weight += weights[byte] ?? 0;
+    inText = byte === quote;
+  }
+  return weight;
+}
+
 function partWeight(field: DescField, part: Uint8Array, depth: number): number {
   // An entry of a map is a message on the wire; its value, when that is a message, stands in it as field 2.
   if (field.fieldKind === "map") return message + (field.message === undefined ? 0 : entryWeight(field.message, part, depth));
   if (field.message !== undefined) return wireWeight(field.message, part, depth + 1);
   if (field.scalar === ScalarType.BYTES) return byteString;
-  if (field.scalar === ScalarType.STRING) return text;
+  if (field.scalar === ScalarType.STRING) {
+    if (!isUtf8(part)) throw new Error(`${field}: expected UTF-8`);
+    return text;
+  }
   // What is left are packed numbers, a byte each at least.
   return part.length * (longs.has(field.scalar) ? long : number);
 }

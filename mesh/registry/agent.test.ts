@@ -58,6 +58,25 @@ describe("the embedded agent", () => {
     });
   });
 
+  for (const [what, method, headers] of [
+    ["a GET by the name evil.example", "GET", { host: "evil.example:8500" }],
+    ["a PUT by the name evil.example", "PUT", { host: "evil.example:8500" }],
+    ["a PUT from a page of http://evil.example", "PUT", { origin: "http://evil.example" }],
+    ["a DELETE from a page without an origin to tell", "DELETE", { origin: "null" }],
+  ] as const) {
+    it(`${what} is refused with 403, and the key stays`, async () => {
+      const { address } = await start();
+      await put(address, "kv/k", "mine");
+      const asked = request(`${address}/v1/kv/k`, { method, headers });
+      asked.end(method === "PUT" ? "theirs" : undefined);
+      const [response] = (await once(asked, "response")) as [import("node:http").IncomingMessage];
+      const text = Buffer.concat(await response.toArray()).toString();
+      assert.equal(response.statusCode, 403);
+      assert.match(text, /^(host: expected|origin: ".*" may not write here)/);
+      assert.equal(await (await fetch(`${address}/v1/kv/k?raw`)).text(), "mine");
+    });
+  }
+
   it("closes at once with a blocking query under way", async () => {
     const agent = await startAgent({ host: "127.0.0.1", port: 0, dataDir, log });
     const index = (await fetch(`${agent.address}/v1/catalog/services`)).headers.get("x-consul-index");

@@ -33,6 +33,11 @@ export interface AgentOptions {
   readonly log: Logger;
   /** Default dc1, as Consul's. */
   readonly datacenter?: string;
+  /**
+   * Names by which clients reach it, beside IP addresses, `localhost`, `host` and this machine's name; a request to any other is
+   * refused, since a web page could have brought a browser to make it. Default none.
+   */
+  readonly names?: readonly string[];
 }
 
 /** A running agent. */
@@ -77,7 +82,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   };
 
   const routes: ReturnType<typeof agentRoutes> = [];
-  const server = createAgentServer({ routes, index, datacenter, log });
+  const server = createAgentServer({ routes, index, datacenter, names: [host, ...(options.names ?? [])], log });
   const port = await listen(server, host, options.port).catch((error) => {
     runner.close();
     throw error;

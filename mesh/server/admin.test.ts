@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { request } from "node:http";
 import { connect } from "node:net";
 import { createLogger } from "../telemetry/log.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
@@ -54,6 +56,17 @@ async function start(): Promise<Harness> {
 }
 
 describe("startAdmin", () => {
+  for (const headers of [{ origin: "http://evil.example" }, { host: "evil.example" }]) {
+    it(`POST /circuit-breaker/reset/auth with ${JSON.stringify(headers)} is 403 and resets nothing`, async () => {
+      await using h = await start();
+      const asked = request(`http://127.0.0.1:${h.admin.port}/circuit-breaker/reset/auth`, { method: "POST", headers });
+      asked.end();
+      const [response] = await once(asked, "response");
+      response.resume();
+      assert.deepEqual([response.statusCode, h.resets], [403, []]);
+    });
+  }
+
   it("/livez is 200 whatever the health; /readyz is 503 until SERVING, then 200", async () => {
     await using h = await start();
     assert.deepEqual([(await h.get("/livez")).status, (await h.get("/readyz")).status], [200, 503]);

@@ -1,6 +1,10 @@
-/** The admin listener: HTTP/1.1 for Prometheus, Kubernetes and people. It tells nothing secret and changes breakers only. */
+/**
+ * The admin listener: HTTP/1.1 for Prometheus, Kubernetes and people. It tells nothing secret, changes breakers only, and asks
+ * for no credentials: it belongs on loopback or a private network.
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { crossSiteProblem } from "../net/same-site.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { HealthBoard } from "./health.ts";
@@ -95,6 +99,9 @@ async function answer(o: AdminOptions, request: IncomingMessage): Promise<Reply>
   const handlers = handlersOf(o, path);
   if (handlers === undefined) return problem(404, `there is nothing at ${path.slice(0, 200)}`);
   const handler = handlers[request.method === "HEAD" ? "GET" : (request.method ?? "")];
+  // Reads tell nothing secret, and probes come by whatever name; what changes something must not come from a web page.
+  const refusal = request.method === "POST" ? crossSiteProblem("POST", request.headers, [o.host]) : undefined;
+  if (refusal !== undefined) return problem(403, refusal);
   if (handler !== undefined) return handler();
   const allow = Object.keys(handlers).join(", ");
   return { ...problem(405, `expected ${allow}, got ${request.method}`), allow };

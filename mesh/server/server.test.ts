@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { connect as connectTcp } from "node:net";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { retryAfterMs, unavailable } from "../errors.ts";
 import { EchoService } from "./echo.fixture.ts";
@@ -109,14 +109,23 @@ describe("startServer", () => {
       assert.deepEqual(lines, ['grpc_server_call_started_total{grpc_method="other"} 2']);
     });
 
-    it("a message of 4 MiB and a byte is RESOURCE_EXHAUSTED, one of 4 MiB is taken", async () => {
-      await using echo = await startEcho({ unary: ({ text }) => ({ text: String(text.length) }) });
-      const client = echo.client();
-      const most = 4 * 1024 * 1024 - 5;
-      assert.equal((await client.unary({ text: "x".repeat(most) })).text, String(most));
-      assert.equal((await refusal(client.unary({ text: "x".repeat(most + 1) }))).code, Code.ResourceExhausted);
-      assert.equal((await refusal(echo.client("connect").unary({ text: "x".repeat(most + 1) }))).code, Code.ResourceExhausted);
-    });
+    for (const [name, bytes, options] of [
+      ["1 MiB by default", 2 ** 20, {}],
+      ["4 MiB where a service asks for it", 2 ** 22, { maxMessageBytes: 2 ** 22 }],
+    ] as const) {
+      it(`${name}: a message of a byte more is RESOURCE_EXHAUSTED, one of that size is taken`, async () => {
+        await using echo = await startEcho({ unary: ({ text }) => ({ text: String(text.length) }) }, options);
+        const client = echo.client();
+        const prefix = toBinary(
+          EchoService.method.unary.input,
+          create(EchoService.method.unary.input, { text: "x".repeat(bytes) }),
+        );
+        const most = 2 * bytes - prefix.length;
+        assert.equal((await client.unary({ text: "x".repeat(most) })).text, String(most));
+        assert.equal((await refusal(client.unary({ text: "x".repeat(most + 1) }))).code, Code.ResourceExhausted);
+        assert.equal((await refusal(echo.client("connect").unary({ text: "x".repeat(most + 1) }))).code, Code.ResourceExhausted);
+      });
+    }
 
     it("bytes that are no message are INTERNAL, as gRPC has it, and still one line at info", async () => {
       await using echo = await startEcho({ unary: echoText });

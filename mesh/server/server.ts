@@ -33,6 +33,7 @@ import { reflectionServices } from "./reflection.ts";
 import { checkHeaders } from "./request-headers.ts";
 import { holdBackHeaders } from "./trailers-only.ts";
 import { sendReply, unknownMethodReply } from "./unknown-method.ts";
+import { compressions, weighRequests } from "./weigh-requests.ts";
 
 /** What to serve, where, and what the layers need. */
 export interface ServerOptions {
@@ -49,7 +50,11 @@ export interface ServerOptions {
   refusals?: Pick<RefusalReporter, "report">;
   metrics: Metrics;
   tracing: Tracing;
-  /** The largest request message in bytes, after decompression. Default 4 MiB, as in every gRPC library. */
+  /**
+   * The largest request message in bytes, after decompression. Default 1 MiB: decoded, a message takes several times its bytes, and what
+   * a few of 4 MiB take, as other gRPC libraries allow, is more than a process may hold. What its values may take is bounded besides; see
+   * weigh-requests.ts.
+   */
   maxMessageBytes?: number;
 }
 
@@ -71,6 +76,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   const metrics = serverMetrics(o.metrics.meter);
   const calls = new OpenCalls();
   const shutdown = new AbortController();
+  const readMaxBytes = o.maxMessageBytes ?? 2 ** 20;
 
   const { app, http2, handler } = createApp();
   app.addHook("onRequest", checkHeaders);
@@ -79,11 +85,15 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   await app.register(fastifyConnectPlugin, {
     routes: (router: ConnectRouter) => {
       for (const { service, methods } of served) router.service(service, methods);
+      weighRequests(router, readMaxBytes);
     },
     contextValues: (request: FastifyRequest) => createContextValues().set(peerKey, peerOf(request)),
     requestGate: gateOf(o, calls, metrics, builtIn),
     interceptors: interceptorsOf(o),
-    readMaxBytes: o.maxMessageBytes ?? 4 * 1024 * 1024,
+    acceptCompression: [...compressions],
+    readMaxBytes,
+    // Each field that a contract does not know would be kept as an object: two bytes of a request become a hundred.
+    binaryOptions: { readUnknownFields: false },
     shutdownSignal: shutdown.signal,
   });
   await app.ready();

@@ -4,6 +4,9 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { type FieldViolation, internal, invalidArgument } from "../errors.ts";
 
+/** So many mistakes of a message are told: they travel in the answer's headers, which a client does not take at any length. */
+const mostTold = 20;
+
 /** Holds messages to their rules. Rules are compiled at the first message of a type, and kept. */
 export class Validation {
   readonly #validator = createValidator();
@@ -25,7 +28,7 @@ export class Validation {
     const result = this.#validator.validate(schema, message);
     if (result.kind === "valid") return message;
     if (result.kind === "error") throw internal(result.error);
-    throw invalidArgument(result.violations.map((violation) => describe(schema, violation)));
+    throw invalidArgument(result.violations.slice(0, mostTold).map((violation) => describe(schema, violation)));
   }
 }
 

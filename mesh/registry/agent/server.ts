@@ -1,5 +1,6 @@
 /** The agent's HTTP server: reads a request whole, waits for blocking queries, answers in Consul's forms. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { crossSiteProblem } from "#mesh/net/same-site.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
 import type { ChangeIndex } from "./change-index.ts";
 import { parseDuration } from "./durations.ts";
@@ -18,6 +19,8 @@ export function createAgentServer(o: {
   readonly routes: readonly Route[];
   readonly index: ChangeIndex;
   readonly datacenter: string;
+  /** Names by which clients reach it, beside IP addresses, `localhost` and this machine's. */
+  readonly names: readonly string[];
   readonly log: Logger;
 }): Server {
   // Blocking queries hold a request for minutes; what a client sends must still arrive in time.
@@ -39,6 +42,8 @@ async function respond(o: ServerParts, request: IncomingMessage, response: Serve
   response.once("close", () => gone.abort());
   try {
     const method = request.method === "HEAD" ? "GET" : (request.method ?? "");
+    const problem = crossSiteProblem(method, request.headers, o.names);
+    if (problem !== undefined) refuse(403, problem);
     const { route, ...found } = matched(o.routes, method, path);
     if (route === undefined) return send(response, "reply" in found ? found.reply : { status: 404 }, pretty);
     const params = "params" in found ? found.params : {};
