@@ -20,7 +20,7 @@ import { type Authenticator, createAuthenticator, type Identity } from "./authen
 import { mediaTypeOf, readBody } from "./body.ts";
 import { ContractError, type Contracts } from "./contracts.ts";
 import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
-import { decode } from "./decode.ts";
+import { decoding } from "./decode.ts";
 import { encode, writeAnswer } from "./encode.ts";
 import { besides, checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
@@ -30,6 +30,7 @@ import { checkHead, listen } from "./listener.ts";
 import { preferredType } from "./negotiate.ts";
 import { compileRouter, RouteConflict, type RouteEntry, type Router } from "./router.ts";
 import { type Route, type RouteOptions, routesOf } from "./routes.ts";
+import { inSlices } from "./slices.ts";
 import { answerError, detailTypes, httpError } from "./status.ts";
 import { encodeStream, type StreamTimings } from "./stream.ts";
 
@@ -194,7 +195,7 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
     });
     const contentType = request.headers["content-type"] ?? "";
     const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
-    const message = decode(route, sent, { types: options.contracts.types, lenient: options.lenient === true });
+    const message = await inSlices(decoding(route, sent, { types: options.contracts.types, lenient: options.lenient === true }));
     const answer = await call.forward(message, who.own ? undefined : who.principal);
     if (answer.kind === "unary") await encode(exchange, route, answer, types);
     else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);

@@ -81,7 +81,7 @@ function readTimestamp(text: string): Timestamp | undefined {
   const [, local = "", fraction = "", sign, hours = "0", minutes = "0"] = parts;
   const utc = Date.parse(`${local}Z`);
   // Date.parse rolls 30 February over to March; RFC 3339 has no such day.
-  if (Number.isNaN(utc) || new Date(utc).toISOString().slice(0, 19) !== local) return undefined;
+  if (Number.isNaN(utc) || new Date(utc).getUTCDate() !== Number(local.slice(8, 10))) return undefined;
   if (Number(hours) > 23 || Number(minutes) > 59) return undefined;
   const offset = (Number(hours) * 60 + Number(minutes)) * 60 * (sign === "-" ? -1 : 1);
   const seconds = utc / 1000 - offset;
