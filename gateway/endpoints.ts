@@ -1,10 +1,12 @@
 /** The gateway's own endpoints, beside those of the contracts. A contract that maps the same path takes its place. */
+import type { IncomingHttpHeaders } from "node:http";
 import { Code } from "@connectrpc/connect";
 import type { MeshClient } from "#mesh/client/client.ts";
 import { notFound, permissionDenied, unauthenticated } from "#mesh/errors.ts";
 import type { Identity } from "./authenticate.ts";
 import type { MeshView } from "./health.ts";
 import { parsePathTemplate, shapeOf } from "./path-template.ts";
+import type { Plan } from "./plan.ts";
 import type { RouteEntry } from "./router.ts";
 import { httpError } from "./status.ts";
 
@@ -12,9 +14,20 @@ import { httpError } from "./status.ts";
 export interface Endpoint {
   /** Who may call it: anybody, or one of the gateway's own API keys and administrators. */
   readonly access: "public" | "operator";
-  /** Answers with a status and a JSON value. */
-  answer(values: readonly string[]): { readonly status: number; readonly json: unknown };
+  answer(values: readonly string[], asked: Asked): EndpointAnswer | Promise<EndpointAnswer>;
 }
+
+/** What an endpoint knows of its request beside the values of its path. */
+export interface Asked {
+  /** The plan that the request began on. */
+  readonly plan: Plan;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** An answer: a JSON value, or a body as it is with the headers that describe it. */
+export type EndpointAnswer =
+  | { readonly status: number; readonly json: unknown }
+  | { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string | Uint8Array };
 
 /** What the endpoints tell of and act on. */
 export interface EndpointParts {

@@ -2,7 +2,6 @@
  * The gateway: REST in, gRPC out. `startGateway` compiles the table and listens; `serve` below is a request's walk, a step a
  * line, each in the file of its name.
  */
-import type { Registry as TypeRegistry } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { AccessLevel } from "#gen/heddle/v1/access_pb.ts";
 import type { MeshClient } from "#mesh/client/client.ts";
@@ -18,20 +17,20 @@ import { createAccessLog } from "./access-log.ts";
 import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
 import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
 import { mediaTypeOf, readBody } from "./body.ts";
-import { ContractError, type Contracts } from "./contracts.ts";
+import type { Contracts } from "./contracts.ts";
 import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
 import { decoding } from "./decode.ts";
 import { encode, writeAnswer } from "./encode.ts";
-import { besides, checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
+import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
 import { beginCall, type ForwardOptions } from "./forward.ts";
 import { watchMesh } from "./health.ts";
 import { checkHead, listen } from "./listener.ts";
 import { preferredType } from "./negotiate.ts";
-import { compileRouter, RouteConflict, type RouteEntry, type Router } from "./router.ts";
-import { type Route, type RouteOptions, routesOf } from "./routes.ts";
+import { compilePlan, type Plan } from "./plan.ts";
+import type { Route, RouteOptions } from "./routes.ts";
 import { inSlices } from "./slices.ts";
-import { answerError, detailTypes, httpError } from "./status.ts";
+import { answerError, httpError } from "./status.ts";
 import { encodeStream, type StreamTimings } from "./stream.ts";
 
 /** What the gateway runs on. */
@@ -82,18 +81,13 @@ export interface Gateway {
   drain(ms: number): Promise<void>;
 }
 
-/** Where a row of the table leads. */
-type Target = { readonly kind: "rpc"; readonly route: Route } | { readonly kind: "own"; readonly endpoint: Endpoint };
-
-/** All that the steps need, made once. */
+/** All that the steps need, made once for each plan. A request takes its parts at its start and keeps them. */
 interface Parts {
   readonly options: GatewayOptions;
-  readonly router: Router<Target>;
+  readonly plan: Plan;
   readonly authenticator: Authenticator;
   readonly admission: Admission;
   readonly forward: ForwardOptions;
-  /** The types of Any and of error details. */
-  readonly types: TypeRegistry;
   readonly clock: () => number;
 }
 
@@ -105,20 +99,20 @@ interface Parts {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { mesh, contracts, clock = Date.now } = options;
   let draining = false;
-  const routes = routesOf(contracts, options.templates);
-  const names = [...new Set(routes.map(({ target }) => target.method.parent.typeName))];
-  const view = watchMesh({ registry: options.registry, contracts: names, breakers: () => mesh.breakers() });
+  const contractNames = () => parts?.plan.names ?? [];
+  const view = watchMesh({ registry: options.registry, contracts: contractNames, breakers: () => mesh.breakers() });
+  let parts: Parts | undefined;
   try {
-    const own = besides(ownEndpoints({ mesh, view, draining: () => draining }), routes);
-    const parts: Parts = {
+    const own = ownEndpoints({ mesh, view, draining: () => draining });
+    const first: Parts = {
       options,
-      router: compile([...routes.map(rpcTarget), ...own.map(ownTarget)]),
+      plan: compilePlan(contracts, own, options.templates),
       authenticator: createAuthenticator(options),
       admission: createAdmission(options.rateLimit, options.maxConcurrent),
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
-      types: detailTypes(contracts.types),
       clock,
     };
+    parts = first;
     const listener = await listen({
       host: options.host,
       port: options.port,
@@ -126,7 +120,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       tracer: options.tracing.tracer,
       clock,
       accessLog: createAccessLog(options.log, options.metrics.meter),
-      handle: (exchange) => handle(parts, exchange),
+      // The only look at the current plan that a request takes.
+      handle: (exchange) => handle(parts ?? first, exchange),
     });
     return {
       port: listener.port,
@@ -156,14 +151,15 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
       return;
     }
     const type = preferredType(request.headers.accept, ["application/json", "application/problem+json"]);
-    const answer = answerError(error, { types: parts.types, problem: type === "application/problem+json" });
+    const answer = answerError(error, { types: parts.plan.types, problem: type === "application/problem+json" });
     await writeAnswer(exchange, answer.status, { ...exchange.headers, ...answer.headers }, answer.body);
   }
 }
 
 /** A request's walk. */
 async function serve(parts: Parts, exchange: Exchange): Promise<void> {
-  const { options, admission, authenticator, types, clock } = parts;
+  const { options, plan, admission, authenticator, clock } = parts;
+  const { types } = plan;
   const { request } = exchange;
   Object.assign(exchange.headers, corsHeaders(options.cors, request.headers));
   checkHead(request);
@@ -195,7 +191,7 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
     });
     const contentType = request.headers["content-type"] ?? "";
     const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
-    const message = await inSlices(decoding(route, sent, { types: options.contracts.types, lenient: options.lenient === true }));
+    const message = await inSlices(decoding(route, sent, { types: plan.contracts.types, lenient: options.lenient === true }));
     const answer = await call.forward(message, who.own ? undefined : who.principal);
     if (answer.kind === "unary") await encode(exchange, route, answer, types);
     else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);
@@ -205,13 +201,13 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
 }
 
 /** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
-async function routed({ router, options }: Parts, exchange: Exchange) {
+async function routed({ plan, options }: Parts, exchange: Exchange) {
   const { httpMethod, path, request } = exchange;
   if (httpMethod === "OPTIONS" && path === "*") {
     await writeAnswer(exchange, 204, exchange.headers, "");
     return undefined;
   }
-  const found = router.match(httpMethod, path);
+  const found = plan.router.match(httpMethod, path);
   switch (found.kind) {
     case "found":
       return found;
@@ -238,8 +234,10 @@ async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, va
     checkOperator(who);
   }
   refuseBody(headers["content-length"], headers["transfer-encoding"]);
-  const { status, json } = endpoint.answer(values);
-  await writeAnswer(exchange, status, { ...exchange.headers, "content-type": "application/json" }, JSON.stringify(json));
+  const answer = await endpoint.answer(values, { plan: parts.plan, headers });
+  const [type, body] =
+    "json" in answer ? [{ "content-type": "application/json" }, JSON.stringify(answer.json)] : [answer.headers, answer.body];
+  await writeAnswer(exchange, answer.status, { ...exchange.headers, ...type }, body);
 }
 
 /** On a public method bad credentials are as good as none: signing in again must work with an old token in hand. */
@@ -263,22 +261,6 @@ async function identified(parts: Parts, exchange: Exchange, find: () => Promise<
 
 function clientKey(exchange: Exchange, { principal }: Identity): string {
   return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
-}
-
-function compile(entries: readonly RouteEntry<Target>[]): Router<Target> {
-  try {
-    return compileRouter(entries);
-  } catch (error) {
-    throw error instanceof RouteConflict ? new ContractError(error.mistakes) : error;
-  }
-}
-
-function rpcTarget(entry: RouteEntry<Route>): RouteEntry<Target> {
-  return { ...entry, target: { kind: "rpc", route: entry.target } };
-}
-
-function ownTarget(entry: RouteEntry<Endpoint>): RouteEntry<Target> {
-  return { ...entry, target: { kind: "own", endpoint: entry.target } };
 }
 
 function disposable(undo: () => void): Disposable {

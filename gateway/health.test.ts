@@ -62,7 +62,7 @@ function outline({ status, services, missing_contracts }: HealthReport) {
 describe("gateway/health", () => {
   it("tells every service's status from its instances", () => {
     const fake = fakeRegistry();
-    using view = watchMesh({ registry: fake.registry, contracts: ["a.v1.Service"], breakers: () => [] });
+    using view = watchMesh({ registry: fake.registry, contracts: () => ["a.v1.Service"], breakers: () => [] });
     assert.deepEqual(outline(view.health(false)), ["DEGRADED", {}, ["a.v1.Service"]]);
     fake.catalog({ consul: [], a: ["grpc", "a.v1.Service"], b: ["grpc"] });
     fake.instances("a", "passing");
@@ -82,7 +82,7 @@ describe("gateway/health", () => {
 
   it("keeps showing a service that left", () => {
     const fake = fakeRegistry();
-    using view = watchMesh({ registry: fake.registry, contracts: [], breakers: () => [] });
+    using view = watchMesh({ registry: fake.registry, contracts: () => [], breakers: () => [] });
     fake.catalog({ a: [] });
     fake.instances("a", "passing");
     fake.catalog({});
@@ -92,7 +92,7 @@ describe("gateway/health", () => {
 
   it("is DEGRADED without the registry, and DOWN only when the gateway ends", () => {
     const fake = fakeRegistry();
-    using view = watchMesh({ registry: fake.registry, contracts: [], breakers: () => [open] });
+    using view = watchMesh({ registry: fake.registry, contracts: () => [], breakers: () => [open] });
     fake.disconnect();
     const report = view.health(false);
     assert.equal(report.status, "DEGRADED");
@@ -104,13 +104,13 @@ describe("gateway/health", () => {
   });
 
   it("is UP where there is no registry", () => {
-    using view = watchMesh({ registry: undefined, contracts: ["a"], breakers: () => [] });
+    using view = watchMesh({ registry: undefined, contracts: () => ["a"], breakers: () => [] });
     assert.deepEqual(outline(view.health(false)), ["UP", {}, []]);
   });
 
   it("ends all its watches", () => {
     const fake = fakeRegistry();
-    const view = watchMesh({ registry: fake.registry, contracts: [], breakers: () => [] });
+    const view = watchMesh({ registry: fake.registry, contracts: () => [], breakers: () => [] });
     fake.catalog({ a: [], b: [] });
     assert.equal(fake.watches(), 3);
     view[Symbol.dispose]();

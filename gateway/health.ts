@@ -27,8 +27,8 @@ export interface MeshView extends Disposable {
 /** What the view is taken of. */
 export interface MeshViewOptions {
   readonly registry: Registry | undefined;
-  /** The contracts that the gateway has routes for. */
-  readonly contracts: readonly string[];
+  /** The contracts that the gateway has routes for at the moment. */
+  readonly contracts: () => readonly string[];
   readonly breakers: () => readonly BreakerView[];
 }
 
@@ -62,7 +62,7 @@ export function watchMesh({ registry, contracts, breakers }: MeshViewOptions): M
       const served = new Set(
         [...known.values()].flatMap(({ instances }) => instances.filter(isPassing).flatMap(({ tags }) => tags)),
       );
-      const missing = registry === undefined ? [] : contracts.filter((contract) => !served.has(contract));
+      const missing = registry === undefined ? [] : contracts().filter((contract) => !served.has(contract));
       const state = registry?.status();
       const well = missing.length === 0 && state?.connected !== false && services.every(([, { status }]) => status === "UP");
       return {

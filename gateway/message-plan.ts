@@ -1,6 +1,6 @@
 /** What reading ProtoJSON needs of each message type, looked up once: fields by name, and how a value of each is read. */
 import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
-import { AnySchema, isWrapperDesc, StructSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { AnySchema, isWrapperDesc, ListValueSchema, StructSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Json } from "./json.ts";
 import { expectedEnum, expectedScalar, readEnum, readScalar } from "./scalar.ts";
 import { expectedOwn, hasOwnJson, readOwnJson } from "./well-known.ts";
@@ -26,8 +26,8 @@ export interface FieldPlan {
   /** `.name`, for paths. */
   readonly dotted: string;
   readonly kind: "single" | "list" | "map";
-  /** How values are read: at once, or member by member. */
-  readonly value: "leaf" | "message" | "any" | "struct";
+  /** How values are read: at once, member by member, or as JSON of any shape (struct: as plain JSON; free: as messages). */
+  readonly value: "leaf" | "message" | "any" | "struct" | "free";
   /** The message type of the values; undefined for scalars and enums. */
   readonly type: DescMessage | undefined;
   /** Whether JSON's null is a value of the field, and not "unset". */
@@ -106,10 +106,24 @@ function compileField(field: DescField): FieldPlan {
     return { field, dotted, kind, value, type, takesNull: false, read: () => undefined, expected: () => "an object" };
   }
   const expected = () => expectedLeaf(field);
-  if (type?.typeName === StructSchema.typeName && field.parent.typeName !== ValueSchema.typeName) {
-    return { field, dotted, kind, value: "struct", type, takesNull: false, read: () => undefined, expected };
+  const free = freeKind(field);
+  if (free !== undefined) {
+    return { field, dotted, kind, value: free, type, takesNull: takesNull(field), read: () => undefined, expected };
   }
   return { field, dotted, kind, value: "leaf", type, takesNull: takesNull(field), read: leafReader(field), expected };
+}
+
+/** JSON of any shape. Messages hold a Struct as a plain object where it is a field, but for the one in a Value. */
+function freeKind(field: DescField): "struct" | "free" | undefined {
+  switch (field.message?.typeName) {
+    case StructSchema.typeName:
+      return field.parent.typeName === ValueSchema.typeName ? "free" : "struct";
+    case ValueSchema.typeName:
+    case ListValueSchema.typeName:
+      return "free";
+    default:
+      return undefined;
+  }
 }
 
 function expectedLeaf(field: DescField): string {

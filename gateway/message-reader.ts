@@ -3,9 +3,10 @@
  * where it stands is known without being written down at every step.
  */
 import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
-import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
+import { AnySchema, anyPack, StructSchema, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
-import { describeJson, type Json, type JsonObject, NumberText } from "./json.ts";
+import { bytesOfValue, freeTarget, freeValue, isFree } from "./free-value.ts";
+import { describeJson, type Json, type JsonObject } from "./json.ts";
 import { type FieldPlan, type Fields, type MessagePlan, planOf, setField } from "./message-plan.ts";
 import type { Reading } from "./proto-json.ts";
 import { expectedScalar, readMapKey } from "./scalar.ts";
@@ -13,11 +14,11 @@ import { httpError } from "./status.ts";
 import { expectedOwn, hasOwnJson, readOwnJson } from "./well-known.ts";
 
 /**
- * What is being read at one level: the members of an object, the items of an array, the entries of a map, or what a
- * google.protobuf.Struct holds.
+ * What is being read at one level: the members of an object, the items of an array, the entries of a map, or JSON of any
+ * shape (google.protobuf.Struct, Value and ListValue).
  */
 interface Level {
-  readonly kind: "members" | "items" | "entries" | "plain members" | "plain items";
+  readonly kind: "members" | "items" | "entries" | "free members" | "free items";
   /** Members: the message. Items: the array. Entries: the object. */
   readonly target: Fields | unknown[];
   /** Members: what the type has. */
@@ -26,6 +27,8 @@ interface Level {
   readonly field: FieldPlan | undefined;
   readonly items: readonly Json[];
   readonly members: Iterator<[string, Json]>;
+  /** Free ones: whether each is a google.protobuf.Value, and not the JSON itself. */
+  readonly wrapped: boolean;
   /** Members: the fields met so far. */
   readonly seen: Set<FieldPlan>;
   /** Runs when all was read. */
@@ -50,6 +53,7 @@ export class MessageReader {
 
   /** Begins to read a message. What it answers is filled by the steps; undefined: the JSON is none. */
   begin(type: DescMessage, json: Json): Message | undefined {
+    if (isFree(type)) return this.#beginFree(type, json);
     if (!hasOwnJson(type)) return type.typeName === AnySchema.typeName ? this.#openAny(json) : this.#open(type, json);
     const message = readOwnJson(type, json);
     return message ?? this.#reading.violations.expected(this.#path(), expectedOwn(type), describeJson(json));
@@ -75,7 +79,7 @@ export class MessageReader {
 
   /** Reads the level's next value; false when there is none. */
   #advance(level: Level): boolean {
-    if (level.kind === "items" || level.kind === "plain items") return this.#readItem(level);
+    if (level.kind === "items" || level.kind === "free items") return this.#readItem(level);
     const next = level.members.next();
     if (next.done === true) return false;
     const [key, value] = next.value;
@@ -83,7 +87,7 @@ export class MessageReader {
     else if (level.kind === "entries") this.#readEntry(level, key, value);
     else {
       level.at = `.${key}`;
-      setEntry(level.target as Fields, key, this.#readPlain(value));
+      setEntry(level.target as Fields, key, this.#readFree(value, level.wrapped));
     }
     return true;
   }
@@ -124,7 +128,7 @@ export class MessageReader {
     const { field, items } = level;
     if (++level.index >= items.length) return false;
     const item = items[level.index] ?? null;
-    const value = field === undefined ? this.#readPlain(item) : this.#readValue(field, item);
+    const value = field === undefined ? this.#readFree(item, level.wrapped) : this.#readValue(field, item);
     if (value !== undefined) (level.target as unknown[]).push(value);
     return true;
   }
@@ -150,7 +154,8 @@ export class MessageReader {
   #readValue(plan: FieldPlan, json: Json): unknown {
     if (plan.type !== undefined && plan.value === "message") return this.#open(plan.type, json);
     if (plan.value === "any") return this.#openAny(json);
-    if (plan.value === "struct") return json instanceof Map ? this.#readPlain(json) : this.#expected("an object", json);
+    if (plan.value === "struct") return json instanceof Map ? this.#readFree(json, false) : this.#expected("an object", json);
+    if (plan.type !== undefined && plan.value === "free") return this.#beginFree(plan.type, json);
     const value = plan.read(json);
     if (value !== undefined) return value;
     // Lenient reading skips names of enum values that the contract does not know.
@@ -160,17 +165,28 @@ export class MessageReader {
     return this.#reading.violations.expected(this.#path(), plan.expected(), got);
   }
 
-  /** A value of a google.protobuf.Struct, which messages hold as a plain object where it is a field. */
-  #readPlain(json: Json): unknown {
-    if (typeof json !== "object" || json === null) return json;
-    if (json instanceof NumberText) {
-      const value = Number(json.text);
-      return Number.isFinite(value) ? value : this.#expected("a number that a double holds", json);
-    }
-    const target = isArray(json) ? [] : {};
-    if (isArray(json)) this.#push({ kind: "plain items", target, items: json });
-    else this.#push({ kind: "plain members", target, members: json.entries() });
-    return target;
+  /** A message of google.protobuf.Value, ListValue or Struct. */
+  #beginFree(type: DescMessage, json: Json): Message | undefined {
+    const shape = type.typeName === StructSchema.typeName ? "an object" : "an array";
+    const fits = type.typeName === ValueSchema.typeName || (shape === "an object" ? json instanceof Map : isArray(json));
+    if (!fits) return this.#expected(shape, json);
+    const value = this.#readFree(json, true) as Value | undefined;
+    const { kind } = value ?? {};
+    return type.typeName === ValueSchema.typeName
+      ? value
+      : kind?.case === "structValue" || kind?.case === "listValue"
+        ? kind.value
+        : undefined;
+  }
+
+  /** JSON of any shape, as it is or as a google.protobuf.Value. */
+  #readFree(json: Json, wrapped: boolean): unknown {
+    if (wrapped) this.#take(bytesOfValue);
+    const target = freeTarget(json);
+    if (target === undefined) return this.#expected("a JSON value whose numbers are doubles", json);
+    if (json instanceof Map) this.#push({ kind: "free members", target: target as Fields, members: json.entries(), wrapped });
+    else if (isArray(json)) this.#push({ kind: "free items", target: target as unknown[], items: json, wrapped });
+    return wrapped ? freeValue(json, target) : target;
   }
 
   #open(type: DescMessage, json: Json, done?: () => unknown): Message | undefined {
@@ -223,6 +239,7 @@ export class MessageReader {
       field: level.field,
       items: level.items ?? [],
       members: level.members ?? nothing.entries(),
+      wrapped: level.wrapped ?? false,
       seen: level.plan === undefined ? noFields : new Set(),
       done: level.done,
       index: -1,
