@@ -17,6 +17,17 @@ export interface BodyLimits {
   readonly timeoutMs: number;
 }
 
+/** The bounds by the gateway's options. Default 4 MiB in 30 seconds. */
+export function bodyLimits({ maxBodyBytes = 4 * 2 ** 20, bodyTimeoutMs = 30_000 }: BodyOptions): BodyLimits {
+  return { maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs };
+}
+
+/** The options that bound a body. */
+export interface BodyOptions {
+  readonly maxBodyBytes?: number;
+  readonly bodyTimeoutMs?: number;
+}
+
 /** Whether the request has a body at all. */
 export function hasBody(request: IncomingMessage): boolean {
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;

@@ -2,14 +2,25 @@
 import type { ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { brotliCompress, constants, deflate, gzip } from "node:zlib";
-import { create, type DescField, type JsonValue, type Message, type Registry, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescField,
+  type JsonValue,
+  type JsonWriteOptions,
+  type Message,
+  type Registry,
+  toBinary,
+  toJson,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { protobufType } from "./decode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answer } from "./forward.ts";
 import { bytesOf } from "./http-body.ts";
+import { locationOf } from "./location.ts";
 import { httpCodeHeader, responseHeaders } from "./metadata.ts";
 import { preferredEncoding, preferredType } from "./negotiate.ts";
+import { conditionalStatus } from "./precondition.ts";
 import type { Route } from "./routes.ts";
 
 /** A body with its content type. */
@@ -30,8 +41,9 @@ export async function encode(
 ): Promise<void> {
   const { accept } = exchange.request.headers;
   const encoded = encodeMessage(route, answer.message, types, accept);
-  const headers = { ...exchange.headers, ...responseHeaders(answer.header) };
-  await writeAnswer(exchange, statusOf(answer), { ...headers, "content-type": encoded.contentType }, encoded.body);
+  const status = conditionalStatus(exchange, statusOf(answer));
+  const headers = { ...exchange.headers, ...responseHeaders(answer.header), ...locationOf(status, answer.header) };
+  await writeAnswer(exchange, status, { ...headers, "content-type": encoded.contentType }, encoded.body);
 }
 
 /** The body that a message makes under a route. */
@@ -49,10 +61,11 @@ export function encodeMessage(route: Route, message: Message, types: Registry, a
 
 /** The JSON text that a message makes under a route. */
 export function encodeJson(route: Route, message: Message, types: Registry): string {
+  const options = { registry: types, alwaysEmitImplicit: route.emitDefaults === true };
   const json =
     route.responseField === undefined
-      ? toJson(route.method.output, message, { registry: types })
-      : fieldJson(reflect(route.method.output, message, false), route.responseField, types);
+      ? toJson(route.method.output, message, options)
+      : fieldJson(reflect(route.method.output, message, false), route.responseField, options);
   return JSON.stringify(json);
 }
 
@@ -106,16 +119,16 @@ function statusOf(answer: Answer & { kind: "unary" }): number {
 }
 
 /** The value of one field, of whatever kind: an array, an object, a bare scalar; null for what is absent. */
-function fieldJson(message: ReflectMessage, field: DescField, types: Registry): JsonValue {
+function fieldJson(message: ReflectMessage, field: DescField, options: Partial<JsonWriteOptions>): JsonValue {
   const { desc } = message;
   if (!message.isSet(field)) {
-    const defaults = toJson(desc, create(desc), { registry: types, alwaysEmitImplicit: true }) as Record<string, JsonValue>;
+    const defaults = toJson(desc, create(desc), { ...options, alwaysEmitImplicit: true }) as Record<string, JsonValue>;
     return defaults[field.jsonName] ?? null;
   }
   // A message of nothing but that field, so that the rest is not written for nothing.
   const only = reflect(desc, create(desc), false);
   only.set(field, message.get(field));
-  const json = toJson(desc, only.message, { registry: types }) as Record<string, JsonValue>;
+  const json = toJson(desc, only.message, options) as Record<string, JsonValue>;
   return json[field.jsonName] ?? null;
 }
 

@@ -4,6 +4,7 @@ import { Code } from "@connectrpc/connect";
 import type { MeshClient } from "#mesh/client/client.ts";
 import { notFound, permissionDenied, unauthenticated } from "#mesh/errors.ts";
 import type { Identity } from "./authenticate.ts";
+import type { Exchange } from "./exchange.ts";
 import type { MeshView } from "./health.ts";
 import { parsePathTemplate, shapeOf } from "./path-template.ts";
 import type { Plan } from "./plan.ts";
@@ -14,6 +15,8 @@ import { httpError } from "./status.ts";
 export interface Endpoint {
   /** Who may call it: anybody, or one of the gateway's own API keys and administrators. */
   readonly access: "public" | "operator";
+  /** True: it reads its body itself. Otherwise a request with a body is refused. */
+  readonly takesBody?: boolean;
   answer(values: readonly string[], asked: Asked): EndpointAnswer | Promise<EndpointAnswer>;
 }
 
@@ -22,6 +25,7 @@ export interface Asked {
   /** The plan that the request began on. */
   readonly plan: Plan;
   readonly headers: IncomingHttpHeaders;
+  readonly exchange: Exchange;
 }
 
 /** An answer: a JSON value, or a body as it is with the headers that describe it. */

@@ -14,12 +14,16 @@ import type { Logger } from "#mesh/telemetry/log.ts";
 import type { Metrics } from "#mesh/telemetry/metrics.ts";
 import type { Tracing } from "#mesh/telemetry/trace.ts";
 import { createAccessLog } from "./access-log.ts";
-import { type Admission, createAdmission, type RateLimit } from "./admit.ts";
-import { type Authenticator, createAuthenticator, type Identity } from "./authenticate.ts";
-import { mediaTypeOf, readBody } from "./body.ts";
+import { type Admission, createAdmission, rateGroup } from "./admit.ts";
+import { ask } from "./ask.ts";
+import { type Authenticator, clientKey, createAuthenticator, type Identity } from "./authenticate.ts";
+import { refuseBatchedStream } from "./batch.ts";
+import { bodyLimits, mediaTypeOf, readBody } from "./body.ts";
 import type { Contracts } from "./contracts.ts";
 import { type CorsOptions, corsHeaders, preflightHeaders } from "./cors.ts";
 import { decoding } from "./decode.ts";
+import { deprecationHeaders } from "./deprecation.ts";
+import { type Duties, type DutyOptions, monolithGroup, openDuties, passToMonolith } from "./duties.ts";
 import { encode, writeAnswer } from "./encode.ts";
 import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
@@ -28,7 +32,10 @@ import { watchMesh } from "./health.ts";
 import { checkHead, listen } from "./listener.ts";
 import { preferredType } from "./negotiate.ts";
 import { compilePlan, type Plan } from "./plan.ts";
+import type { RateLimit } from "./rate-limiter.ts";
 import type { Route, RouteOptions } from "./routes.ts";
+import { takeSelection } from "./selection.ts";
+import { shapeFor } from "./shape.ts";
 import { inSlices } from "./slices.ts";
 import { answerError, httpError } from "./status.ts";
 import { encodeStream, type StreamTimings } from "./stream.ts";
@@ -66,6 +73,7 @@ export interface GatewayOptions {
   readonly lenient?: boolean;
   readonly templates?: RouteOptions;
   readonly streams?: StreamTimings;
+  readonly duties?: DutyOptions;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
@@ -88,6 +96,7 @@ interface Parts {
   readonly authenticator: Authenticator;
   readonly admission: Admission;
   readonly forward: ForwardOptions;
+  readonly duties: Duties;
   readonly clock: () => number;
 }
 
@@ -102,24 +111,40 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const contractNames = () => parts?.plan.names ?? [];
   const view = watchMesh({ registry: options.registry, contracts: contractNames, breakers: () => mesh.breakers() });
   let parts: Parts | undefined;
+  const admission = createAdmission(options.rateLimit, options.maxConcurrent, options.duties?.rateLimiter);
+  const accessLog = createAccessLog(options.log, options.metrics.meter);
+  const heads = { trustedHops: options.trustedHops ?? 0, tracer: options.tracing.tracer, clock };
+  const finish = (exchange: Exchange) => {
+    duties.stats.end(exchange);
+    accessLog(exchange);
+  };
+  // One request of a batch: the same walk, without a socket.
+  const serve = async (exchange: Exchange) => {
+    if (parts !== undefined) await handle(parts, exchange);
+    finish(exchange);
+  };
+  const duties = await openDuties(
+    options.duties ?? {},
+    { ...bodyLimits(options), exchange: heads, serve },
+    { meter: options.metrics.meter, clock },
+  );
   try {
-    const own = ownEndpoints({ mesh, view, draining: () => draining });
+    const own = [...ownEndpoints({ mesh, view, draining: () => draining }), ...duties.endpoints];
     const first: Parts = {
       options,
       plan: compilePlan(contracts, own, options.templates),
       authenticator: createAuthenticator(options),
-      admission: createAdmission(options.rateLimit, options.maxConcurrent),
+      admission,
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
+      duties,
       clock,
     };
     parts = first;
     const listener = await listen({
       host: options.host,
       port: options.port,
-      trustedHops: options.trustedHops ?? 0,
-      tracer: options.tracing.tracer,
-      clock,
-      accessLog: createAccessLog(options.log, options.metrics.meter),
+      ...heads,
+      accessLog: finish,
       // The only look at the current plan that a request takes.
       handle: (exchange) => handle(parts ?? first, exchange),
     });
@@ -130,10 +155,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         draining = true;
         await listener.drain(ms);
         view[Symbol.dispose]();
+        await duties[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
     view[Symbol.dispose]();
+    await duties[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -158,7 +185,7 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
 
 /** A request's walk. */
 async function serve(parts: Parts, exchange: Exchange): Promise<void> {
-  const { options, plan, admission, authenticator, clock } = parts;
+  const { options, plan, admission, authenticator, duties, clock } = parts;
   const { types } = plan;
   const { request } = exchange;
   Object.assign(exchange.headers, corsHeaders(options.cors, request.headers));
@@ -168,46 +195,54 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   const found = await routed(parts, exchange);
   if (found === undefined) return;
   exchange.route = found.entry.template.text;
+  using _seen = duties.stats.begin(exchange);
   const target = found.entry.target;
   if (target.kind === "own") {
     await serveOwn(parts, exchange, target.endpoint, found.values);
     return;
   }
   const { route } = target;
-  exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
+  const contract = route.method.parent.typeName;
+  exchange.rpc = `${contract}/${route.method.name}`;
+  Object.assign(exchange.headers, deprecationHeaders(route.method));
+  refuseBatchedStream(request, route);
 
-  const config = options.serviceConfigs.methodConfig(route.method.parent.typeName, route.method.name);
+  const config = options.serviceConfigs.methodConfig(contract, route.method.name);
   using call = beginCall(exchange, route.method, config, parts.forward);
   try {
     const open = options.openByDefault === true && route.access === undefined;
     const who = await identified(parts, exchange, () => call.run(() => identify(authenticator, exchange, route, open)));
     if (!open) checkAccess(route.access, { principal: who.principal, caller: undefined });
-    Object.assign(exchange.headers, admission.rate(clientKey(exchange, who), route.method.parent.typeName, clock()));
+    const group = rateGroup(contract, route.method.name, config.rateLimit);
+    Object.assign(exchange.headers, await admission.rate(clientKey(who, exchange.client.address), group, clock()));
 
     const mediaType = mediaTypeOf(route, request);
-    const body = await readBody(request, {
-      maxBytes: options.maxBodyBytes ?? 4 * 2 ** 20,
-      timeoutMs: options.bodyTimeoutMs ?? 30_000,
-    });
+    const body = await readBody(request, bodyLimits(options));
     const contentType = request.headers["content-type"] ?? "";
-    const sent = { pathValues: found.values, query: exchange.query, body, mediaType, contentType };
+    const selection = takeSelection(route, exchange.query);
+    const sent = { pathValues: found.values, query: selection.query, body, mediaType, contentType };
     const message = await inSlices(decoding(route, sent, { types: plan.contracts.types, lenient: options.lenient === true }));
-    const answer = await call.forward(message, who.own ? undefined : who.principal);
-    if (answer.kind === "unary") await encode(exchange, route, answer, types);
-    else exchange.error = await encodeStream(exchange, route, answer, call, types, options.streams);
+    const answer = await ask(duties, { exchange, route, message, who, call, selection });
+    const shown = shapeFor(route, request.headers.accept, options.duties?.emitDefaults);
+    if (answer.kind === "unary") await encode(exchange, shown, answer, types);
+    else exchange.error = await encodeStream(exchange, shown, answer, call, types, options.streams);
   } catch (error) {
     throw call.explain(error);
   }
 }
 
 /** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
-async function routed({ plan, options }: Parts, exchange: Exchange) {
+async function routed({ plan, options, duties, admission, clock }: Parts, exchange: Exchange) {
   const { httpMethod, path, request } = exchange;
   if (httpMethod === "OPTIONS" && path === "*") {
     await writeAnswer(exchange, 204, exchange.headers, "");
     return undefined;
   }
   const found = plan.router.match(httpMethod, path);
+  if (
+    await passToMonolith(duties.monolith, exchange, found, () => admission.rate(exchange.client.address, monolithGroup, clock()))
+  )
+    return undefined;
   switch (found.kind) {
     case "found":
       return found;
@@ -233,8 +268,8 @@ async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, va
     const who = await identified(parts, exchange, () => parts.authenticator.identify(headers, parts.clock()));
     checkOperator(who);
   }
-  refuseBody(headers["content-length"], headers["transfer-encoding"]);
-  const answer = await endpoint.answer(values, { plan: parts.plan, headers });
+  if (endpoint.takesBody !== true) refuseBody(headers["content-length"], headers["transfer-encoding"]);
+  const answer = await endpoint.answer(values, { plan: parts.plan, headers, exchange });
   const [type, body] =
     "json" in answer ? [{ "content-type": "application/json" }, JSON.stringify(answer.json)] : [answer.headers, answer.body];
   await writeAnswer(exchange, answer.status, { ...exchange.headers, ...type }, body);
@@ -254,13 +289,9 @@ async function identified(parts: Parts, exchange: Exchange, find: () => Promise<
     exchange.principal = who.principal?.id ?? "";
     return who;
   } catch (error) {
-    parts.admission.rate(exchange.client.address, "refused", parts.clock());
+    await parts.admission.rate(exchange.client.address, { name: "refused" }, parts.clock());
     throw error;
   }
-}
-
-function clientKey(exchange: Exchange, { principal }: Identity): string {
-  return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
 }
 
 function disposable(undo: () => void): Disposable {
