@@ -100,7 +100,10 @@ function checkEvents(expected: NonNullable<Expectation["events"]>, got: readonly
 function checkError(expected: NonNullable<Expectation["error"]>, got: JsonValue | undefined): string[] {
   if (!isObject(got)) return [`error: expected a google.rpc.Status, got ${cut(JSON.stringify(got))}`];
   const found: string[] = [];
-  if (typeof got.code !== "number" || got.code !== (expected.code ?? got.code)) found.push(`error: expected ${expected.code === undefined ? "a code" : `code ${expected.code}`}, got ${cut(JSON.stringify(got))}`);
+  if (typeof got.code !== "number" || got.code !== (expected.code ?? got.code))
+    found.push(
+      `error: expected ${expected.code === undefined ? "a code" : `code ${expected.code}`}, got ${cut(JSON.stringify(got))}`,
+    );
   if (typeof got.message !== "string") found.push(`error: expected a message, got ${cut(JSON.stringify(got))}`);
   if (expected.message !== undefined) found.push(...checkJson("error: message", expected.message, got.message));
   if (expected.details !== undefined) found.push(...checkJson("error: details", [...expected.details], got.details ?? []));
