@@ -40,7 +40,8 @@ export function preflightHeaders(
   };
 }
 
-const exposed = "X-Correlation-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, ETag";
+const exposed =
+  "X-Correlation-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, ETag, Location, Age, Cache-Status, Deprecation, Sunset, Link";
 
 function isAllowed({ origins }: CorsOptions, origin: string): boolean {
   return origins.includes("*") || origins.includes(origin);

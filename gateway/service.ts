@@ -17,6 +17,7 @@ import { createLogger } from "#mesh/telemetry/log.ts";
 import { createMetrics } from "#mesh/telemetry/metrics.ts";
 import { createTracing } from "#mesh/telemetry/trace.ts";
 import { loadContracts } from "./contracts.ts";
+import { dutyOptions, dutySettings, matchingOf } from "./duty-settings.ts";
 import { startGateway } from "./gateway.ts";
 
 /** The gateway's own environment, beside what every process reads (mesh/settings.ts). */
@@ -40,6 +41,7 @@ export const gatewaySettings = {
   gatewayBodyTimeoutMs: duration("GATEWAY_BODY_TIMEOUT", "30s"),
   /** Skips what the contract does not know in queries and bodies, in place of refusing it. */
   gatewayLenient: flag("GATEWAY_LENIENT", false),
+  ...dutySettings,
 };
 
 /** A gateway that runs. */
@@ -98,6 +100,8 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       maxBodyBytes: config.gatewayMaxBodyBytes,
       bodyTimeoutMs: config.gatewayBodyTimeoutMs,
       lenient: config.gatewayLenient,
+      templates: matchingOf(config),
+      duties: dutyOptions(config, { log, meter, trustedHops: config.gatewayTrustedHops, undo }),
       log,
       metrics,
       tracing,
