@@ -126,7 +126,7 @@ describe("gateway: access, keys, limits, own endpoints", () => {
     assert.deepEqual(await statuses({ authorization: "Bearer ada" }), [
       [200, '"default";r=1;t=1', undefined],
       [200, '"default";r=0;t=2', undefined],
-      [429, undefined, "1"],
+      [429, '"default";r=0;t=2', "1"],
     ]);
     assert.deepEqual(
       (await statuses({ authorization: "Bearer bad" })).map(([status]) => status),

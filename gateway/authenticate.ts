@@ -59,6 +59,18 @@ export function createAuthenticator(options: AuthenticateOptions): Authenticator
   };
 }
 
+/** Whose rate a request counts against: the principal's, or the address's. */
+export function clientKey({ principal }: Identity, address: string): string {
+  return principal === undefined ? address : `${principal.kind}:${principal.id}`;
+}
+
+/** Whose answers the cache may show: those of the same session or key, with the same rights. */
+export function cacheOwner({ principal, own }: Identity, { authorization = "" }: IncomingHttpHeaders): string {
+  if (principal === undefined) return authorization;
+  const { kind, id, sessionId, roles, scopes } = principal;
+  return JSON.stringify([own, kind, id, sessionId, roles, scopes]);
+}
+
 /** How long before its end a token of an exchanged key is renewed. */
 const renewMs = 30_000;
 /** How long a key that auth refused is refused here without asking again. */

@@ -42,6 +42,7 @@ export function preflightHeaders(
 
 const exposed = [
   ...["X-Correlation-ID", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", "ETag", "Content-Range"],
+  ...["Location", "Age", "Cache-Status", "Deprecation", "Sunset", "Link"],
   ...["Grpc-Status", "Grpc-Message", "Grpc-Status-Details-Bin"],
 ].join(", ");
 

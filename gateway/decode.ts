@@ -6,10 +6,12 @@ import { create, type DescField, equals, fromBinary, type Message, type Registry
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { maxWeight, tooHeavy, wireWeight } from "#mesh/net/weight.ts";
 import { readBytes } from "./http-body.ts";
-import { type Json, JsonError, parseJson } from "./json.ts";
-import { claimOneof, fieldNamed, type Reading, readField, readMessage, takesNull } from "./proto-json.ts";
+import { type Json, JsonError, parsingJson } from "./json.ts";
+import { takesNull } from "./message-plan.ts";
+import { claimOneof, fieldNamed, type Reading, readingField, readingMessage } from "./proto-json.ts";
 import { parseQuery, pathOf, type QueryTarget, readFieldText, resolveParameter } from "./query.ts";
 import type { Route } from "./routes.ts";
+import { atOnce } from "./slices.ts";
 import { fillMask } from "./update-mask.ts";
 import { Violations } from "./violations.ts";
 
@@ -44,9 +46,14 @@ export const protobufType = "application/x-protobuf";
  * @throws INVALID_ARGUMENT with a google.rpc.BadRequest that names every mistake by its field path.
  */
 export function decode(route: Route, parts: RequestParts, options: DecodeOptions): Message {
+  return atOnce(decoding(route, parts, options));
+}
+
+/** The same with pauses, for bodies that take longer to read than other requests should wait. */
+export function* decoding(route: Route, parts: RequestParts, options: DecodeOptions): Generator<void, Message> {
   const violations = new Violations();
-  const reading: Reading = { ...options, violations };
-  const body = readBody(route, parts, reading);
+  const reading: Reading = { ...options, violations, memory: memoryFor(parts.body) };
+  const body = yield* readBody(route, parts, reading);
   const { message } = body;
   const path = route.variables.map((fields, index) => ({ fields, text: parts.pathValues[index] ?? "" }));
   bindQuery(route, parts.query, reading, message, path);
@@ -54,6 +61,18 @@ export function decode(route: Route, parts: RequestParts, options: DecodeOptions
   if (route.maskField !== undefined) fillMask(route, message, body.json, options.lenient, violations);
   violations.throwIfAny();
   return message.message;
+}
+
+/**
+ * How many bytes of messages a byte of JSON may make. An empty message of a large type takes a thousand bytes and more, and
+ * two of JSON, so that a body of them could take all the memory there is; bodies that say something stay far below.
+ */
+const memoryPerByte = 32;
+const leastMemory = 64 * 2 ** 20;
+
+/** What the messages of a body of JSON may take. */
+export function memoryFor(body: Uint8Array): { left: number } {
+  return { left: Math.max(leastMemory, body.length * memoryPerByte) };
 }
 
 /** The message as the body alone makes it, and the JSON that it came from. */
@@ -64,7 +83,7 @@ interface Body {
   readonly json: Json | undefined;
 }
 
-function readBody(route: Route, { body, mediaType, contentType }: RequestParts, reading: Reading): Body {
+function* readBody(route: Route, { body, mediaType, contentType }: RequestParts, reading: Reading): Generator<void, Body> {
   const message = reflect(route.method.input, create(route.method.input), false);
   const nothing: Body = { message, gave: () => false, json: undefined };
   const { violations } = reading;
@@ -77,18 +96,18 @@ function readBody(route: Route, { body, mediaType, contentType }: RequestParts, 
   if (raw !== undefined) return { ...nothing, message: place(message, field, raw), gave: (fields) => fields[0] === field };
   if (body.length === 0) return nothing;
   if (mediaType === protobufType) return { ...nothing, ...readBinary(message, field, body, violations) };
-  const json = readJson(body, violations);
+  const json = yield* readJson(body, violations);
   if (json === undefined) return nothing;
   if (field !== undefined) {
     if (json === null && !takesNull(field)) violations.expected(field.name, "a value as body", "null");
-    readField(reading, message, field, json, field.name);
+    yield* readingField(reading, message, field, json, field.name);
     return { message, json, gave: ([first, ...rest]) => first === field && has(json, rest) };
   }
-  const read = readMessage(reading, route.method.input, json, "");
+  const read = yield* readingMessage(reading, route.method.input, json, "");
   return { message: read ?? message, json, gave: (fields) => has(json, fields) };
 }
 
-function readJson(body: Uint8Array, violations: Violations): Json | undefined {
+function* readJson(body: Uint8Array, violations: Violations): Generator<void, Json | undefined> {
   let text: string;
   try {
     text = utf8.decode(body);
@@ -96,7 +115,7 @@ function readJson(body: Uint8Array, violations: Violations): Json | undefined {
     return violations.expected("", "a body in UTF-8", "bytes that are not");
   }
   try {
-    return parseJson(text);
+    return yield* parsingJson(text);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     violations.add("", `body: ${error.message}`);

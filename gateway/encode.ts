@@ -6,6 +6,7 @@ import {
   type DescField,
   type DescMessage,
   type JsonValue,
+  type JsonWriteOptions,
   type Message,
   type Registry,
   toBinary,
@@ -16,9 +17,11 @@ import { protobufType } from "./decode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answer } from "./forward.ts";
 import { bytesOf, writeBytes } from "./http-body.ts";
+import { locationOf } from "./location.ts";
 import { httpCodeHeader, responseHeaders } from "./metadata.ts";
 import { preferredEncoding, preferredType } from "./negotiate.ts";
 import { writeWhole } from "./outgoing.ts";
+import { conditionalStatus } from "./precondition.ts";
 import { entityTag } from "./range.ts";
 import type { Route } from "./routes.ts";
 
@@ -42,15 +45,23 @@ export async function encode(
 ): Promise<void> {
   const { accept } = exchange.request.headers;
   const encoded = encodeMessage(route, answer.message, types, accept);
+  if (encoded.raw !== undefined) noteTag(exchange, answer.header);
+  const status = conditionalStatus(exchange, statusOf(answer));
   const headers = {
     ...exchange.headers,
     ...cacheHeaders(route.method.output),
     ...responseHeaders(answer.header),
+    ...locationOf(status, answer.header),
     "content-type": encoded.contentType,
   };
-  const status = statusOf(answer);
   if (encoded.raw === undefined) await writeAnswer(exchange, status, headers, encoded.body);
-  else await writeBytes(exchange, status, headers, encoded.raw, entityTag(answer.header.get("etag")));
+  else await writeBytes(exchange, status, headers, encoded.raw, exchange.headers.etag);
+}
+
+/** Bytes have no field for their tag, so the backend says it by metadata; it knows better than the cache, whose tag is weak. */
+function noteTag({ headers }: Exchange, metadata: Headers): void {
+  const etag = entityTag(metadata.get("etag"));
+  if (etag !== undefined) headers.etag = etag;
 }
 
 /** No cache may keep a token or a key (RFC 6749, 5.1): an answer with a field that the contract marks as not to be shown. */
@@ -85,10 +96,11 @@ function messageUnder({ method, responseField }: Route, message: Message): Refle
 
 /** The JSON text that a message makes under a route. */
 export function encodeJson(route: Route, message: Message, types: Registry): string {
+  const options = { registry: types, alwaysEmitImplicit: route.emitDefaults === true };
   const json =
     route.responseField === undefined
-      ? toJson(route.method.output, message, { registry: types })
-      : fieldJson(reflect(route.method.output, message, false), route.responseField, types);
+      ? toJson(route.method.output, message, options)
+      : fieldJson(reflect(route.method.output, message, false), route.responseField, options);
   return JSON.stringify(json);
 }
 
@@ -140,16 +152,16 @@ function statusOf(answer: Answer & { kind: "unary" }): number {
 }
 
 /** The value of one field, of whatever kind: an array, an object, a bare scalar; null for what is absent. */
-function fieldJson(message: ReflectMessage, field: DescField, types: Registry): JsonValue {
+function fieldJson(message: ReflectMessage, field: DescField, options: Partial<JsonWriteOptions>): JsonValue {
   const { desc } = message;
   if (!message.isSet(field)) {
-    const defaults = toJson(desc, create(desc), { registry: types, alwaysEmitImplicit: true }) as Record<string, JsonValue>;
+    const defaults = toJson(desc, create(desc), { ...options, alwaysEmitImplicit: true }) as Record<string, JsonValue>;
     return defaults[field.jsonName] ?? null;
   }
   // A message of nothing but that field, so that the rest is not written for nothing.
   const only = reflect(desc, create(desc), false);
   only.set(field, message.get(field));
-  const json = toJson(desc, only.message, { registry: types }) as Record<string, JsonValue>;
+  const json = toJson(desc, only.message, options) as Record<string, JsonValue>;
   return json[field.jsonName] ?? null;
 }
 

@@ -5,6 +5,7 @@ import type { MeshClient } from "#mesh/client/client.ts";
 import { notFound, permissionDenied, unauthenticated } from "#mesh/errors.ts";
 import { scopeGrants } from "#mesh/identity/access.ts";
 import type { Identity } from "./authenticate.ts";
+import type { Exchange } from "./exchange.ts";
 import type { MeshView } from "./health.ts";
 import { parsePathTemplate, shapeOf } from "./path-template.ts";
 import type { Plan } from "./plan.ts";
@@ -15,6 +16,8 @@ import { httpError } from "./status.ts";
 export interface Endpoint {
   /** Who may call it: anybody, or one of the gateway's own API keys and administrators. */
   readonly access: "public" | "operator";
+  /** True: it reads its body itself. Otherwise a request with a body is refused. */
+  readonly takesBody?: boolean;
   answer(values: readonly string[], asked: Asked): EndpointAnswer | Promise<EndpointAnswer>;
 }
 
@@ -23,6 +26,7 @@ export interface Asked {
   /** The plan that the request began on. */
   readonly plan: Plan;
   readonly headers: IncomingHttpHeaders;
+  readonly exchange: Exchange;
 }
 
 /** An answer: a JSON value, or a body as it is with the headers that describe it. */

@@ -179,7 +179,7 @@ async function single(input: Message | AsyncIterable<Message>): Promise<Message>
   throw unimplemented(`expected exactly one request message, got ${message === undefined ? "none" : "more"}`);
 }
 
-function isMany(input: Message | AsyncIterable<Message>): input is AsyncIterable<Message> {
+export function isMany(input: Message | AsyncIterable<Message>): input is AsyncIterable<Message> {
   return Symbol.asyncIterator in input;
 }
 

@@ -7,9 +7,10 @@ import type { Registry } from "#mesh/registry/registry.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
 import type { Metrics } from "#mesh/telemetry/metrics.ts";
 import type { Tracing } from "#mesh/telemetry/trace.ts";
-import type { RateLimit } from "./admit.ts";
 import type { Contracts } from "./contracts.ts";
 import type { CorsOptions } from "./cors.ts";
+import type { DutyOptions } from "./duties.ts";
+import type { RateLimit } from "./rate-limiter.ts";
 import type { RouteOptions } from "./routes.ts";
 import type { ContractSource } from "./sources/source.ts";
 import type { StreamTimings } from "./stream.ts";
@@ -54,6 +55,8 @@ export interface GatewayOptions {
   /** The title of both. Default `API`. */
   readonly title?: string;
   readonly streams?: StreamTimings;
+  /** Batches, cache, stats, the way to a monolith. Default: all but the monolith. */
+  readonly duties?: DutyOptions;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;

@@ -9,9 +9,12 @@ import { createAccessLog } from "./access-log.ts";
 import { type Admission, createAdmission } from "./admit.ts";
 import { reportRefusal } from "./audit.ts";
 import { type Authenticator, createAuthenticator } from "./authenticate.ts";
+import { refuseBatchedStream } from "./batch.ts";
 import type { Contracts } from "./contracts.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
+import { deprecationHeaders } from "./deprecation.ts";
 import { docsEndpoints } from "./docs.ts";
+import { type Duties, monolithGroup, openDuties, passToMonolith } from "./duties.ts";
 import { writeAnswer } from "./encode.ts";
 import { checkOperator, type Endpoint, ownEndpoints, refuseBody } from "./endpoints.ts";
 import type { Exchange } from "./exchange.ts";
@@ -51,6 +54,7 @@ interface Parts {
   readonly authenticator: Authenticator;
   readonly admission: Admission;
   readonly forward: ForwardOptions;
+  readonly duties: Duties;
   readonly clock: () => number;
 }
 
@@ -62,6 +66,26 @@ interface Parts {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { mesh, contracts, openByDefault = false, clock = Date.now } = options;
   let draining = false;
+  const admission = createAdmission(options.rateLimit, options.maxConcurrent, options.duties?.rateLimiter);
+  const accessLog = createAccessLog(options.log, options.metrics.meter);
+  const heads = { trustedHops: options.trustedHops ?? 0, tracer: options.tracing.tracer, clock };
+  const finish = (exchange: Exchange) => {
+    duties.stats.end(exchange);
+    accessLog(exchange);
+  };
+  const { maxBytes, timeoutMs } = limitsOf(options);
+  const duties = await openDuties(
+    options.duties ?? {},
+    {
+      ...{ maxBytes, timeoutMs, exchange: heads },
+      // One request of a batch: the same walk, without a socket.
+      async serve(exchange) {
+        await begin(exchange);
+        finish(exchange);
+      },
+    },
+    { meter: options.metrics.meter, clock },
+  );
   const view = watchMesh({
     registry: options.registry,
     contracts: () => live.current.names,
@@ -69,29 +93,30 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     breakers: () => mesh.breakers(),
   });
   const docs = options.docs === false ? [] : docsEndpoints({ title: options.title ?? "API", openByDefault });
-  const own = [...ownEndpoints({ mesh, view, draining: () => draining }), ...docs];
+  const own = [...ownEndpoints({ mesh, view, draining: () => draining }), ...duties.endpoints, ...docs];
   const compile = (changed: Contracts) => compilePlan(changed, own, options.templates);
   let live: LivePlan;
+  let begin: (exchange: Exchange) => Promise<void>;
   try {
     live = followContracts({ contracts, compile, log: options.log, clock });
     const shared = {
       options,
-      rest: restParts(options),
+      rest: { ...restParts(options), duties },
       authenticator: createAuthenticator(options),
-      admission: createAdmission(options.rateLimit, options.maxConcurrent),
+      admission,
       forward: { transport: mesh.transport, passAuthorization: options.verifier === undefined, clock },
+      duties,
       clock,
     };
+    // The only look at the current plan that a request takes.
+    begin = (exchange) => handle({ ...shared, plan: live.current }, exchange);
     const listener = await listen({
       host: options.host,
       port: options.port,
-      trustedHops: options.trustedHops ?? 0,
-      tracer: options.tracing.tracer,
-      clock,
-      accessLog: createAccessLog(options.log, options.metrics.meter),
+      ...heads,
+      accessLog: finish,
       log: options.log,
-      // The only look at the current plan that a request takes.
-      handle: (exchange) => handle({ ...shared, plan: live.current }, exchange),
+      handle: begin,
     });
     return {
       port: listener.port,
@@ -100,10 +125,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         draining = true;
         await listener.drain(ms);
         view[Symbol.dispose]();
+        await duties[Symbol.asyncDispose]();
       },
     };
   } catch (error) {
     view[Symbol.dispose]();
+    await duties[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -129,7 +156,7 @@ async function handle(parts: Parts, exchange: Exchange): Promise<void> {
 
 /** A request's walk. */
 async function serve(parts: Parts, exchange: Exchange): Promise<void> {
-  const { options, plan, admission } = parts;
+  const { options, plan, admission, duties } = parts;
   Object.assign(exchange.headers, corsHeaders(options.cors, exchange.request.headers));
   checkHead(exchange.request);
   using _place = disposable(admission.enter());
@@ -137,12 +164,19 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   const isRoute = () => plan.router.match(exchange.httpMethod, exchange.path).kind === "found";
   const rpc = rpcRequestOf(plan.rpcs, exchange, isRoute);
   if (rpc !== undefined) {
+    if (rpc.rpc !== undefined) {
+      exchange.route = exchange.path;
+      Object.assign(exchange.headers, deprecationHeaders(rpc.rpc.method));
+      refuseBatchedStream(exchange.request, rpc.rpc);
+    }
+    using _seen = duties.stats.begin(exchange);
     exchange.error = await serveRpc(exchange, rpc, rpcSteps(parts, exchange));
     return;
   }
   const found = await routed(parts, exchange);
   if (found === undefined) return;
   exchange.route = found.entry.template.text;
+  using _seen = duties.stats.begin(exchange);
   const target = found.entry.target;
   if (target.kind === "own") {
     await serveOwn(parts, exchange, target.endpoint, found.values);
@@ -150,11 +184,12 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   }
   const { route } = target;
   exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
-  using call = begin(parts, exchange, route.method, parts.forward);
+  Object.assign(exchange.headers, deprecationHeaders(route.method));
+  refuseBatchedStream(exchange.request, route);
+  using call = beginMethod(parts, exchange, route.method, parts.forward);
   try {
     const who = await permit(parts, exchange, call, route);
-    const principal = who.own ? undefined : who.principal;
-    exchange.error = await serveRest(restOf(parts), { exchange, route, pathValues: found.values, call, principal });
+    exchange.error = await serveRest(restOf(parts), { exchange, route, pathValues: found.values, call, who });
   } catch (error) {
     throw call.explain(error);
   }
@@ -163,21 +198,22 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
 function rpcSteps(parts: Parts, exchange: Exchange): RpcSteps {
   const { limits, reading, types } = restOf(parts);
   return {
-    begin: (method) => begin(parts, exchange, method, { ...parts.forward, metadata: rpcMetadata }),
+    begin: (method) => beginMethod(parts, exchange, method, { ...parts.forward, metadata: rpcMetadata }),
     admit: (call, rpc) => permit(parts, exchange, call, rpc),
+    stats: parts.duties.stats,
     limits,
     reading,
     types,
   };
 }
 
-function begin({ options }: Parts, exchange: Exchange, method: DescMethod, forward: ForwardOptions) {
+function beginMethod({ options }: Parts, exchange: Exchange, method: DescMethod, forward: ForwardOptions) {
   const config = options.serviceConfigs.methodConfig(method.parent.typeName, method.name);
   return beginCall(exchange, method, config, forward);
 }
 
 /** The row for the request; undefined when it was an OPTIONS request, which is answered here. */
-async function routed({ plan: { router, rpcs }, options }: Parts, exchange: Exchange) {
+async function routed({ plan: { router, rpcs }, options, duties, admission, clock }: Parts, exchange: Exchange) {
   const { httpMethod, path, request } = exchange;
   if (httpMethod === "OPTIONS" && path === "*") {
     await writeAnswer(exchange, 204, exchange.headers, "");
@@ -186,6 +222,8 @@ async function routed({ plan: { router, rpcs }, options }: Parts, exchange: Exch
   const matched = exchange.upgrade === undefined ? router.match(httpMethod, path) : matchStream(router, path);
   const rpc = matched.kind === "not-found" && httpMethod === "OPTIONS" ? rpcs.get(path) : undefined;
   const found = rpc === undefined ? matched : ({ kind: "other-methods", allow: httpMethodsOf(rpc) } as const);
+  const rate = () => admission.rate(exchange.client.address, monolithGroup, clock());
+  if (await passToMonolith(duties.monolith, exchange, found, rate)) return undefined;
   switch (found.kind) {
     case "found":
       return found;
@@ -219,8 +257,8 @@ async function serveOwn(parts: Parts, exchange: Exchange, endpoint: Endpoint, va
     const who = await identified(parts, exchange, () => parts.authenticator.identify(headers, parts.clock()));
     checkOperator(who);
   }
-  refuseBody(headers["content-length"], headers["transfer-encoding"]);
-  const answer = await endpoint.answer(values, { plan: parts.plan, headers });
+  if (endpoint.takesBody !== true) refuseBody(headers["content-length"], headers["transfer-encoding"]);
+  const answer = await endpoint.answer(values, { plan: parts.plan, headers, exchange });
   const [type, body] =
     "json" in answer ? [{ "content-type": "application/json" }, JSON.stringify(answer.json)] : [answer.headers, answer.body];
   await writeAnswer(exchange, answer.status, { ...exchange.headers, ...type }, body);
@@ -230,11 +268,11 @@ function streams(target: Target): boolean {
   return target.kind === "rpc" && target.route.method.methodKind !== "unary";
 }
 
-function restParts(options: GatewayOptions): Parts["rest"] {
-  const { streams, cors } = options;
+function restParts(options: GatewayOptions): Omit<RestParts, "reading" | "types" | "duties"> {
+  const { streams, cors, duties } = options;
   const limits = limitsOf(options);
   const sockets = createWebSockets({ maxBytes: limits.maxBytes, pingMs: streams?.pingMs ?? 20_000, cors });
-  return { limits, timings: streams, sockets };
+  return { limits, timings: streams, sockets, emitDefaults: duties?.emitDefaults === true };
 }
 
 function restOf({ rest, plan, options }: Parts): RestParts {

@@ -81,6 +81,8 @@ const reserved = new Set([
   ...["authorization", "cookie", "set-cookie", "host", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization"],
   ...["te", "trailer", "transfer-encoding", "upgrade", "content-length", "content-type", "content-encoding", "accept-encoding"],
   ...["traceparent", "tracestate", "x-correlation-id", "x-api-key", "user-agent", "date", "vary", "server", "forwarded"],
+  // They go out as headers of HTTP's own, where they belong.
+  ...["location", "etag"],
 ]);
 
 function isReserved(name: string): boolean {

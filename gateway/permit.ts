@@ -1,9 +1,10 @@
 /** Steps 2 and 3 of a call, of whatever protocol: who calls, whether the contract lets them, and whether their rate does. */
 import type { DescMethod } from "@bufbuild/protobuf";
 import { AccessLevel, type AccessRule } from "#gen/heddle/v1/access_pb.ts";
+import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
 import { checkAccess } from "#mesh/identity/access.ts";
-import type { Admission } from "./admit.ts";
-import type { Authenticator, Identity } from "./authenticate.ts";
+import { type Admission, rateGroup } from "./admit.ts";
+import { type Authenticator, clientKey, type Identity } from "./authenticate.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Call } from "./forward.ts";
 
@@ -15,6 +16,8 @@ export interface PermitParts {
   readonly options: {
     /** True: methods without an access rule are open. */
     readonly openByDefault?: boolean;
+    /** Knows the rates of methods that have their own. */
+    readonly serviceConfigs: Pick<ServiceConfigSource, "methodConfig">;
   };
 }
 
@@ -34,7 +37,9 @@ export async function permit(parts: PermitParts, exchange: Exchange, call: Call,
   const isPublic = open || access?.level === AccessLevel.PUBLIC;
   const who = await identified(parts, exchange, () => call.run(() => identify(parts.authenticator, exchange, isPublic)));
   if (!open) checkAccess(access, { principal: who.principal, caller: undefined });
-  Object.assign(exchange.headers, parts.admission.rate(clientKey(exchange, who), method.parent.typeName, parts.clock()));
+  const contract = method.parent.typeName;
+  const group = rateGroup(contract, method.name, parts.options.serviceConfigs.methodConfig(contract, method.name).rateLimit);
+  Object.assign(exchange.headers, await parts.admission.rate(clientKey(who, exchange.client.address), group, parts.clock()));
   return who;
 }
 
@@ -50,7 +55,7 @@ export async function identified(
     exchange.sessionId = who.principal?.sessionId ?? "";
     return who;
   } catch (error) {
-    admission.rate(exchange.client.address, "refused", clock());
+    await admission.rate(exchange.client.address, { name: "refused" }, clock());
     throw error;
   }
 }
@@ -59,8 +64,4 @@ export async function identified(
 async function identify(authenticator: Authenticator, exchange: Exchange, isPublic: boolean): Promise<Identity> {
   const identity = authenticator.identify(exchange.request.headers, exchange.receivedAt);
   return isPublic ? identity.catch(() => ({ principal: undefined, own: false })) : identity;
-}
-
-function clientKey(exchange: Exchange, { principal }: Identity): string {
-  return principal === undefined ? exchange.client.address : `${principal.kind}:${principal.id}`;
 }

@@ -5,7 +5,7 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { ContractError, type Contracts } from "./contracts.ts";
 import { besides, type Endpoint } from "./endpoints.ts";
-import { compileRouter, RouteConflict, type RouteEntry, type Router } from "./router.ts";
+import { compileRouter, type MatchOptions, RouteConflict, type RouteEntry, type Router } from "./router.ts";
 import { type Route, type RouteOptions, routesOf } from "./routes.ts";
 import { type Rpcs, rpcsOf } from "./rpc-protocol.ts";
 import { detailTypes } from "./status.ts";
@@ -39,16 +39,16 @@ export function compilePlan(contracts: Contracts, own: readonly RouteEntry<Endpo
   return {
     contracts,
     routes,
-    router: compile([...routes.map(rpcTarget), ...besides(own, routes).map(ownTarget)]),
+    router: compile([...routes.map(rpcTarget), ...besides(own, routes).map(ownTarget)], options?.matching),
     rpcs: rpcsOf(contracts),
     types: detailTypes(contracts.types),
     names: [...new Set(routes.map(({ target }) => target.method.parent.typeName))],
   };
 }
 
-function compile(entries: readonly RouteEntry<Target>[]): Router<Target> {
+function compile(entries: readonly RouteEntry<Target>[], matching?: MatchOptions): Router<Target> {
   try {
-    return compileRouter(entries);
+    return compileRouter(entries, matching);
   } catch (error) {
     throw error instanceof RouteConflict ? new ContractError(error.mistakes) : error;
   }

@@ -1,7 +1,7 @@
 /** A request's query, and the fields that it sets. */
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { fieldNamed, readMapKey } from "./proto-json.ts";
-import { expectedEnum, expectedScalar, readEnumText, readScalarText, type Scalar } from "./scalar.ts";
+import { fieldNamed } from "./proto-json.ts";
+import { expectedEnum, expectedScalar, readEnumText, readMapKey, readScalarText, type Scalar } from "./scalar.ts";
 import type { Violations } from "./violations.ts";
 import { expectedOwn, isTextType, readText } from "./well-known.ts";
 

@@ -1,9 +1,11 @@
 /** A call over REST, once its route is known and it may be made: request -> message or messages -> backend -> answer. */
 import type { Message, Registry } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import type { Principal } from "#mesh/context.ts";
+import { ask } from "./ask.ts";
+import type { Identity } from "./authenticate.ts";
 import { mediaTypeOf, readBody } from "./body.ts";
-import { type DecodeOptions, decode } from "./decode.ts";
+import { type DecodeOptions, decoding } from "./decode.ts";
+import type { Duties } from "./duties.ts";
 import { encode } from "./encode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Call } from "./forward.ts";
@@ -11,6 +13,9 @@ import type { Limits } from "./limits.ts";
 import { requestMessages, type StreamHead } from "./request-stream.ts";
 import { takeLastEventId } from "./resume.ts";
 import type { Route } from "./routes.ts";
+import { takeSelection } from "./selection.ts";
+import { shapeFor } from "./shape.ts";
+import { inSlices } from "./slices.ts";
 import { httpError } from "./status.ts";
 import { encodeStream, type StreamTimings } from "./stream.ts";
 import type { WebSockets } from "./web-socket.ts";
@@ -24,6 +29,9 @@ export interface RestParts {
   readonly types: Registry;
   readonly timings: StreamTimings | undefined;
   readonly sockets: WebSockets;
+  readonly duties: Pick<Duties, "cache" | "stats">;
+  /** True: answers hold the fields that have their default too, unless the request says otherwise. */
+  readonly emitDefaults: boolean;
 }
 
 /** One call. */
@@ -33,22 +41,28 @@ export interface RestCall {
   /** One decoded text for each variable of the route's template. */
   readonly pathValues: readonly string[];
   readonly call: Call;
-  readonly principal: Principal | undefined;
+  readonly who: Identity;
 }
 
 /** Answers the call. Returns the error that ended a stream after its head had been sent, for the log. */
-export async function serveRest(parts: RestParts, { exchange, route, pathValues, call, principal }: RestCall): Promise<unknown> {
+export async function serveRest(parts: RestParts, { exchange, route, pathValues, call, who }: RestCall): Promise<unknown> {
   const { headers } = exchange.request;
   const streams = route.method.methodKind === "server_streaming" || route.method.methodKind === "bidi_streaming";
-  const query = streams ? takeLastEventId(headers, exchange.query) : exchange.query;
-  const head: StreamHead = { pathValues, query, contentType: headers["content-type"] ?? "" };
-  const { types, reading } = parts;
+  const selection = takeSelection(route, streams ? takeLastEventId(headers, exchange.query) : exchange.query);
+  const head: StreamHead = { pathValues, query: selection.query, contentType: headers["content-type"] ?? "" };
+  const { types, reading, duties } = parts;
+  const shown = shapeFor(route, headers.accept, parts.emitDefaults);
   if (exchange.upgrade !== undefined) {
-    return serveWebSocket(parts.sockets, { exchange, route, head, call, principal, options: reading, types });
+    const input = { exchange, route: shown, head, call, options: reading, types };
+    return serveWebSocket(parts.sockets, {
+      ...input,
+      ask: (message) => ask(duties, { exchange, route, message, who, call, selection }),
+    });
   }
-  const answer = await call.forward(await inputOf(parts, exchange, route, head), principal);
-  if (answer.kind === "stream") return encodeStream(exchange, route, answer, call, types, parts.timings);
-  await encode(exchange, route, answer, types);
+  const message = await inputOf(parts, exchange, route, head);
+  const answer = await ask(duties, { exchange, route, message, who, call, selection });
+  if (answer.kind === "stream") return encodeStream(exchange, shown, answer, call, types, parts.timings);
+  await encode(exchange, shown, answer, types);
   return undefined;
 }
 
@@ -65,5 +79,5 @@ async function inputOf(
   }
   if (methodKind === "client_streaming") return requestMessages(route, request, head, { ...reading, ...limits });
   const mediaType = mediaTypeOf(route, request);
-  return decode(route, { ...head, body: await readBody(request, limits), mediaType }, reading);
+  return inSlices(decoding(route, { ...head, body: await readBody(request, limits), mediaType }, reading));
 }

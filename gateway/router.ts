@@ -48,6 +48,17 @@ export class RouteConflict extends Error {
   }
 }
 
+/** How paths are matched and decoded, beyond what templates say. */
+export interface MatchOptions {
+  /**
+   * Which percent escapes stay as sent in variables of several segments: `slash` (the default, as google/api/http.proto says)
+   * keeps %2F, `reserved` all of RFC 3986's reserved characters, `all` decodes every one.
+   */
+  readonly multiSegment?: "slash" | "reserved" | "all";
+  /** What a slash at the end of a path does: `refuse` (the default) makes it another path, `ignore` drops one of them. */
+  readonly trailingSlash?: "refuse" | "ignore";
+}
+
 type Leaves<T> = Map<string /* verb */, Map<string /* HTTP method */, RouteEntry<T>>>;
 
 interface Node<T> {
@@ -63,7 +74,7 @@ interface Node<T> {
  *
  * @throws RouteConflict when two rows serve the same method and path shape.
  */
-export function compileRouter<T>(entries: readonly RouteEntry<T>[]): Router<T> {
+export function compileRouter<T>(entries: readonly RouteEntry<T>[], options: MatchOptions = {}): Router<T> {
   const root = newNode<T>();
   const verbs = new Set<string>();
   const mistakes: string[] = [];
@@ -75,14 +86,24 @@ export function compileRouter<T>(entries: readonly RouteEntry<T>[]): Router<T> {
     if (entry.template.verb !== "") verbs.add(entry.template.verb);
   }
   if (mistakes.length > 0) throw new RouteConflict(mistakes);
-  return { entries, match: (httpMethod, path) => match(root, verbs, httpMethod, path) };
+  return { entries, match: (httpMethod, path) => match(root, verbs, options, httpMethod, path) };
 }
 
-function match<T>(root: Node<T>, verbs: ReadonlySet<string>, httpMethod: string, path: string): RouteMatch<T> {
+function match<T>(
+  root: Node<T>,
+  verbs: ReadonlySet<string>,
+  { multiSegment = "slash", trailingSlash = "refuse" }: MatchOptions,
+  httpMethod: string,
+  path: string,
+): RouteMatch<T> {
   const reason = malformed(path);
   if (reason !== undefined) return { kind: "malformed", reason };
   const raw = path === "/" ? [] : path.slice(1).split("/");
-  if (raw.length > 0 && raw.at(-1) === "") return { kind: "not-found" };
+  if (raw.length > 0 && raw.at(-1) === "") {
+    if (trailingSlash === "refuse") return { kind: "not-found" };
+    raw.pop();
+    if (raw.at(-1) === "") return { kind: "not-found" };
+  }
   const allowed = new Set<string>();
   const last = raw.at(-1) ?? "";
   const colon = last.lastIndexOf(":");
@@ -92,11 +113,12 @@ function match<T>(root: Node<T>, verbs: ReadonlySet<string>, httpMethod: string,
       // An empty rest is `/a/:verb`, an empty last segment, unless the path is only the verb.
       const segments = [...raw.slice(0, -1), last.slice(0, colon)];
       const found = colon === 0 ? undefined : new Search<T>(segments, verb, httpMethod, allowed).walk(root, 0);
-      if (found !== undefined) return { kind: "found", entry: found, values: valuesOf(found.template, segments) };
+      if (found !== undefined)
+        return { kind: "found", entry: found, values: valuesOf(found.template, segments, kept[multiSegment]) };
     }
   }
   const found = new Search<T>(raw, "", httpMethod, allowed).walk(root, 0);
-  if (found !== undefined) return { kind: "found", entry: found, values: valuesOf(found.template, raw) };
+  if (found !== undefined) return { kind: "found", entry: found, values: valuesOf(found.template, raw, kept[multiSegment]) };
   if (allowed.size === 0) return { kind: "not-found" };
   if (allowed.has("GET")) allowed.add("HEAD");
   allowed.add("OPTIONS");
@@ -145,17 +167,25 @@ class Search<T> {
   }
 }
 
-function valuesOf(template: PathTemplate, raw: readonly string[]): string[] {
-  return template.variables.map((variable) => boundText(variable, raw));
+function valuesOf(template: PathTemplate, raw: readonly string[], kept: RegExp | undefined): string[] {
+  return template.variables.map((variable) => boundText(variable, raw, kept));
 }
 
-function boundText(variable: TemplateVariable, raw: readonly string[]): string {
+/** The escapes that stay in variables of several segments. A slash that was escaped is part of a segment; decoded, it would read as a boundary between two. */
+const kept: Readonly<Record<NonNullable<MatchOptions["multiSegment"]>, RegExp | undefined>> = {
+  slash: /(%2F)/i,
+  // : / ? # [ ] @ ! $ & ' ( ) * + , ; =
+  reserved: /(%(?:3A|2F|3F|23|5B|5D|40|2[14]|2[6-9A-C]|3B|3D))/i,
+  all: undefined,
+};
+
+function boundText(variable: TemplateVariable, raw: readonly string[], kept: RegExp | undefined): string {
   if (!variable.multi) return decode(raw[variable.first] ?? "");
   const bound = raw.slice(variable.first, raw.length - variable.after).join("/");
   if (!bound.includes("%")) return bound;
-  // A slash that was escaped is part of a segment; decoded, it would read as a boundary between two.
+  if (kept === undefined) return decode(bound);
   return bound
-    .split(/(%2F)/i)
+    .split(kept)
     .map((part, index) => (index % 2 === 1 ? part : decodeURIComponent(part)))
     .join("");
 }

@@ -2,9 +2,11 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import type { HttpRule } from "#gen/google/api/http_pb.ts";
 import { AccessLevel, type AccessRule } from "#gen/heddle/v1/access_pb.ts";
+import { cacheMistakes } from "./cache-rule.ts";
 import { ContractError, type ContractMethod, type Contracts } from "./contracts.ts";
+import { deprecationMistakes } from "./deprecation.ts";
 import { type PathTemplate, parsePathTemplate, TemplateError, type TemplateOptions } from "./path-template.ts";
-import type { RouteEntry } from "./router.ts";
+import type { MatchOptions, RouteEntry } from "./router.ts";
 import { isTextType } from "./well-known.ts";
 
 /** What a request's body is: nothing, the whole request message, or one field of it. */
@@ -26,12 +28,16 @@ export interface Route {
   readonly responseField: DescField | undefined;
   /** The request's one FieldMask, on a PATCH whose body is a field: an empty one is filled from what was sent. */
   readonly maskField: DescField | undefined;
+  /** True: answers hold the fields that have their default too. Default false; shape.ts sets it for a request. */
+  readonly emitDefaults?: boolean;
 }
 
 /** What rules may do beyond the strict reading of google/api/http.proto. */
 export interface RouteOptions extends TemplateOptions {
   /** Permits `body` on GET and DELETE. Default: no, since caches and proxies drop such bodies. */
   readonly allowBodyOnGetAndDelete?: boolean;
+  /** How paths are matched and decoded. */
+  readonly matching?: MatchOptions;
 }
 
 /**
@@ -45,6 +51,7 @@ export function routesOf(contracts: Contracts, options: RouteOptions = {}): Rout
   const entries: RouteEntry<Route>[] = [];
   for (const method of contracts.methods) {
     if (method.access?.level === AccessLevel.SERVICE) continue;
+    for (const mistake of optionMistakes(method.desc)) mistakes.push(`${nameOf(method)}: ${mistake}`);
     for (const rule of rulesOf(method, mistakes)) {
       const owner = nameOf(method);
       const { httpMethod, path } = patternOf(rule);
@@ -147,6 +154,10 @@ function variableFields(input: DescMessage, names: readonly string[], column: nu
 function maskOf(input: DescMessage): DescField | undefined {
   const masks = input.fields.filter((field) => field.message?.typeName === "google.protobuf.FieldMask");
   return masks.length === 1 && masks[0]?.fieldKind === "message" ? masks[0] : undefined;
+}
+
+function optionMistakes(method: ContractMethod["desc"]): string[] {
+  return [...deprecationMistakes(method), ...cacheMistakes(method)];
 }
 
 function nameOf(method: ContractMethod): string {

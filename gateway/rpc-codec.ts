@@ -2,9 +2,10 @@
 import { type DescMethod, type Message, type Registry, toJson } from "@bufbuild/protobuf";
 import { type RawMessage, rawMessage, rawMethod } from "#mesh/client/raw.ts";
 import { invalidArgument } from "#mesh/errors.ts";
-import type { DecodeOptions } from "./decode.ts";
-import { JsonError, parseJson } from "./json.ts";
-import { readMessage } from "./proto-json.ts";
+import { type DecodeOptions, memoryFor } from "./decode.ts";
+import { JsonError, parsingJson } from "./json.ts";
+import { readingMessage } from "./proto-json.ts";
+import { inSlices } from "./slices.ts";
 import { Violations } from "./violations.ts";
 
 /** A client's codec for one method. */
@@ -12,7 +13,7 @@ export interface RpcCodec {
   /** The method to call with what `decode` makes. */
   readonly method: DescMethod;
   /** @throws INVALID_ARGUMENT for JSON that is not the request message. */
-  decode(bytes: Uint8Array): Message;
+  decode(bytes: Uint8Array): Message | Promise<Message>;
   encode(message: Message): Uint8Array;
 }
 
@@ -27,16 +28,17 @@ export function rpcCodec(codec: "proto" | "json", method: DescMethod, options: D
   }
   return {
     method,
-    decode: (bytes) => readJson(method, bytes, options),
+    decode: (bytes) => inSlices(readingJson(method, bytes, options)),
     encode: (message) => Buffer.from(JSON.stringify(toJson(method.output, message, { registry: types }))),
   };
 }
 
-function readJson(method: DescMethod, bytes: Uint8Array, options: DecodeOptions): Message {
+function* readingJson(method: DescMethod, bytes: Uint8Array, options: DecodeOptions): Generator<void, Message> {
   const violations = new Violations();
   try {
-    const json = parseJson(utf8.decode(bytes));
-    const message = readMessage({ ...options, violations }, method.input, json, "");
+    const json = yield* parsingJson(utf8.decode(bytes));
+    const memory = memoryFor(bytes);
+    const message = yield* readingMessage({ ...options, violations, memory }, method.input, json, "");
     violations.throwIfAny();
     // Without a violation there is a message.
     if (message !== undefined) return message.message;

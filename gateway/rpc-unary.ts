@@ -27,7 +27,7 @@ export async function readUnary(exchange: Exchange, codec: RpcCodec, limits: Lim
   }
   if (exchange.httpMethod === "GET") return codec.decode(await queryMessage(exchange.query, maxBytes));
   try {
-    return codec.decode(await readBody(exchange.request, { maxBytes, timeoutMs }));
+    return await codec.decode(await readBody(exchange.request, { maxBytes, timeoutMs }));
   } catch (error) {
     // Connect's own code for an unknown compression.
     if (error instanceof ConnectError && httpStatusOf(error) === 415)

@@ -1,11 +1,12 @@
 /** A call over gRPC, gRPC-Web or Connect, through the same steps as one over REST. */
-import type { DescMethod, Registry } from "@bufbuild/protobuf";
+import type { DescMethod, Message, Registry } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { from, unimplemented } from "#mesh/errors.ts";
 import type { Identity } from "./authenticate.ts";
 import type { DecodeOptions } from "./decode.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Call } from "./forward.ts";
+import type { GatewayStats } from "./gateway-stats.ts";
 import type { Limits } from "./limits.ts";
 import { rpcCodec } from "./rpc-codec.ts";
 import { endEnveloped, envelopedRequest, writeEnveloped } from "./rpc-enveloped.ts";
@@ -18,6 +19,8 @@ export interface RpcSteps {
   begin(method: DescMethod): Call;
   /** Finds out who calls, and whether they may. */
   admit(call: Call, rpc: Rpc): Promise<Identity>;
+  /** Counts the calls to backends. */
+  readonly stats: Pick<GatewayStats, "call">;
   readonly limits: Limits;
   readonly reading: DecodeOptions;
   /** The types of messages and error details. */
@@ -28,7 +31,6 @@ export interface RpcSteps {
 export async function serveRpc(exchange: Exchange, { rpc, protocol }: RpcRequest, steps: RpcSteps): Promise<unknown> {
   try {
     if (rpc === undefined) throw unimplemented(`unknown method ${exchange.path.slice(0, 200)}`);
-    exchange.route = exchange.path;
     exchange.rpc = exchange.path.slice(1);
     await answer(exchange, rpc, protocol, steps);
     return undefined;
@@ -47,12 +49,14 @@ async function answer(exchange: Exchange, rpc: Rpc, protocol: RpcProtocol, steps
   try {
     const who = await steps.admit(call, rpc);
     const principal = who.own ? undefined : who.principal;
+    const forward = (input: Message | AsyncIterable<Message>) =>
+      steps.stats.call(rpc.method.parent.typeName, () => call.forward(input, principal));
     if (!protocol.enveloped) {
-      const got = await call.forward(await readUnary(exchange, codec, limits), principal);
+      const got = await forward(await readUnary(exchange, codec, limits));
       await writeUnary(exchange, protocol, codec, got);
       return;
     }
-    const got = await call.forward(envelopedRequest(exchange, protocol, codec, limits), principal);
+    const got = await forward(envelopedRequest(exchange, protocol, codec, limits));
     await writeEnveloped(exchange, protocol, codec, got);
     endEnveloped(exchange, protocol, got.trailer, undefined, types);
   } catch (error) {

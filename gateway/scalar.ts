@@ -29,9 +29,14 @@ export function readScalarText(type: ScalarType, text: string): Scalar | undefin
   return integer && !/^-?[0-9]+$/.test(text) ? undefined : readScalar(type, text);
 }
 
+/** Reads a key of a map from the text that JSON and queries have for it. */
+export function readMapKey(type: ScalarType, text: string): Scalar | undefined {
+  return type === ScalarType.STRING ? text : readScalarText(type, text);
+}
+
 /** Reads an enum value by its name or, from JSON numbers, by its number. An open enum keeps a number that it does not name. */
 export function readEnum(type: DescEnum, json: Json): number | undefined {
-  if (typeof json === "string") return type.values.find(({ name, jsonName }) => name === json || jsonName === json)?.number;
+  if (typeof json === "string") return numbersOf(type).get(json);
   const number = typeof json === "number" || json instanceof NumberText ? readInteger(ScalarType.INT32, json) : undefined;
   if (typeof number !== "number") return undefined;
   return type.open || type.values.some((value) => value.number === number) ? number : undefined;
@@ -54,6 +59,17 @@ export function expectedEnum(type: DescEnum): string {
   return `one of ${values.join(", ")}${type.values.length > 10 ? ", ..." : ""}`;
 }
 
+const numbers = new WeakMap<DescEnum, ReadonlyMap<string, number>>();
+
+function numbersOf(type: DescEnum): ReadonlyMap<string, number> {
+  let found = numbers.get(type);
+  if (found === undefined) {
+    found = new Map(type.values.flatMap(({ name, jsonName, number }) => [[name, number] as const, [jsonName, number] as const]));
+    numbers.set(type, found);
+  }
+  return found;
+}
+
 const names: Readonly<Partial<Record<ScalarType, string>>> = {
   [ScalarType.STRING]: "string",
   [ScalarType.BOOL]: "true or false",
@@ -67,12 +83,19 @@ interface IntegerRange {
   readonly min: bigint;
   readonly max: bigint;
   readonly long: boolean;
+  /** min and max as numbers, for those that are exact as such. */
+  readonly least: number;
+  readonly most: number;
 }
 
-const int32: IntegerRange = { name: "a 32-bit integer", min: -(2n ** 31n), max: 2n ** 31n - 1n, long: false };
-const uint32: IntegerRange = { name: "an unsigned 32-bit integer", min: 0n, max: 2n ** 32n - 1n, long: false };
-const int64: IntegerRange = { name: "a 64-bit integer", min: -(2n ** 63n), max: 2n ** 63n - 1n, long: true };
-const uint64: IntegerRange = { name: "an unsigned 64-bit integer", min: 0n, max: 2n ** 64n - 1n, long: true };
+function range(name: string, min: bigint, max: bigint, long: boolean): IntegerRange {
+  return { name, min, max, long, least: Number(min), most: Number(max) };
+}
+
+const int32 = range("a 32-bit integer", -(2n ** 31n), 2n ** 31n - 1n, false);
+const uint32 = range("an unsigned 32-bit integer", 0n, 2n ** 32n - 1n, false);
+const int64 = range("a 64-bit integer", -(2n ** 63n), 2n ** 63n - 1n, true);
+const uint64 = range("an unsigned 64-bit integer", 0n, 2n ** 64n - 1n, true);
 
 const integerRanges: Readonly<Partial<Record<ScalarType, IntegerRange>>> = {
   [ScalarType.INT32]: int32,
@@ -90,6 +113,13 @@ const integerRanges: Readonly<Partial<Record<ScalarType, IntegerRange>>> = {
 function readInteger(type: ScalarType, json: Json): number | bigint | undefined {
   const range = integerRanges[type];
   if (range === undefined) return undefined;
+  // Most integers by far; bigints cost ten times as much.
+  if (typeof json === "number" && Number.isSafeInteger(json) && (json >= 0 || range.min < 0n)) {
+    if (range.long) return BigInt(json);
+    // -0 is no integer of its own.
+    if (json >= range.least && json <= range.most) return json + 0;
+    return undefined;
+  }
   const value = integerOf(json);
   if (value === undefined || value < range.min || value > range.max) return undefined;
   return range.long ? value : Number(value);

@@ -18,6 +18,7 @@ import { consulOptions, processSettings } from "#mesh/settings.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { createMetrics } from "#mesh/telemetry/metrics.ts";
 import { createTracing } from "#mesh/telemetry/trace.ts";
+import { dutyOptions, dutySettings, matchingOf } from "./duty-settings.ts";
 import { startGateway } from "./gateway.ts";
 import { openContracts } from "./sources/open-contracts.ts";
 import { registryTargets } from "./sources/targets.ts";
@@ -49,6 +50,7 @@ export const gatewaySettings = {
   gatewayContracts: oneOf("GATEWAY_CONTRACTS", ["image", "reflection", "both"], "image"),
   /** The image, followed as it changes. Empty: gen/contracts.binpb. */
   gatewayContractsFile: text("GATEWAY_CONTRACTS_FILE", ""),
+  ...dutySettings,
 };
 
 /** A gateway that runs. */
@@ -120,6 +122,8 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       lenient: config.gatewayLenient,
       docs: config.gatewayDocs,
       title: "Heddle",
+      templates: matchingOf(config),
+      duties: dutyOptions(config, { log, meter, trustedHops: config.gatewayTrustedHops, undo }),
       log,
       metrics,
       tracing,

@@ -38,6 +38,19 @@ export function httpError(
   return error;
 }
 
+/** Gives an error another HTTP status than its code's. */
+export function withHttpStatus(error: ConnectError, status: number): ConnectError {
+  httpOf.set(error, { status, headers: httpOf.get(error)?.headers ?? {} });
+  return error;
+}
+
+/** Gives the answer to an error more headers. */
+export function withHttpHeaders(error: ConnectError, headers: Readonly<Record<string, string>>): ConnectError {
+  const known = httpOf.get(error);
+  httpOf.set(error, { status: known?.status ?? httpStatus(error.code), headers: { ...known?.headers, ...headers } });
+  return error;
+}
+
 /** The HTTP status of an error. */
 export function httpStatusOf(error: ConnectError): number {
   return httpOf.get(error)?.status ?? httpStatus(error.code);
@@ -98,6 +111,7 @@ const titles: Readonly<Record<number, string>> = {
   405: "Method Not Allowed",
   408: "Request Timeout",
   409: "Conflict",
+  412: "Precondition Failed",
   413: "Content Too Large",
   415: "Unsupported Media Type",
   416: "Range Not Satisfiable",
@@ -108,6 +122,7 @@ const titles: Readonly<Record<number, string>> = {
   499: "Client Closed Request",
   500: "Internal Server Error",
   501: "Not Implemented",
+  502: "Bad Gateway",
   503: "Service Unavailable",
   504: "Gateway Timeout",
   505: "HTTP Version Not Supported",

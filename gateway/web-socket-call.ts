@@ -4,12 +4,11 @@
  */
 import type { Message, Registry } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import type { Principal } from "#mesh/context.ts";
 import { canceled, from, invalidArgument } from "#mesh/errors.ts";
 import { type DecodeOptions, decode } from "./decode.ts";
 import { bytesUnder, encodeJson } from "./encode.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Call } from "./forward.ts";
+import type { Answer, Call } from "./forward.ts";
 import { JsonError } from "./json.ts";
 import { ItemReader, type StreamHead } from "./request-stream.ts";
 import type { Route } from "./routes.ts";
@@ -22,7 +21,8 @@ export interface WebSocketCall {
   readonly route: Route;
   readonly head: StreamHead;
   readonly call: Call;
-  readonly principal: Principal | undefined;
+  /** Makes the call. */
+  readonly ask: (input: Message | AsyncIterable<Message>) => Promise<Answer>;
   readonly options: DecodeOptions;
   /** The types of messages and error details. */
   readonly types: Registry;
@@ -34,11 +34,11 @@ export interface WebSocketCall {
  * @throws what is wrong before the handshake is answered: a method that does not stream, a path or query that does not bind.
  */
 export async function serveWebSocket(sockets: WebSockets, parts: WebSocketCall): Promise<unknown> {
-  const { exchange, call, principal, types } = parts;
+  const { exchange, call, ask, types } = parts;
   const input = inputOf(parts);
   const connection = await sockets.accept(exchange);
   try {
-    const answer = await call.forward(await input(connection), principal);
+    const answer = await ask(await input(connection));
     if (answer.kind === "unary") await connection.send(encodeFrame(parts, answer.message));
     else for await (const message of answer.messages) await connection.send(encodeFrame(parts, message));
     await connection.close(undefined);

@@ -1,5 +1,5 @@
 /** google.protobuf's own types, from their ProtoJSON forms. Undefined means: it is not one. */
-import { create, type DescMessage, isMessage, type Message } from "@bufbuild/protobuf";
+import { create, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import {
   type Duration,
@@ -7,17 +7,11 @@ import {
   type FieldMask,
   FieldMaskSchema,
   isWrapperDesc,
-  type ListValue,
-  ListValueSchema,
-  NullValue,
-  type Struct,
-  StructSchema,
   type Timestamp,
   TimestampSchema,
-  type Value,
-  ValueSchema,
 } from "@bufbuild/protobuf/wkt";
-import { type Json, NumberText } from "./json.ts";
+import { isFree } from "./free-value.ts";
+import type { Json } from "./json.ts";
 import { expectedScalar, readScalar, readScalarText } from "./scalar.ts";
 
 /** Whether a single text stands for a message of the type, so that paths and queries can hold it. */
@@ -34,16 +28,14 @@ export function readText(type: DescMessage, text: string): Message | undefined {
 
 /** Whether the type's JSON is something else than an object of its fields (google.protobuf.Any aside). */
 export function hasOwnJson(type: DescMessage): boolean {
-  return isTextType(type) || type.typeName in valueReaders;
+  return isTextType(type) || isFree(type);
 }
 
-/** Reads a JSON value as a message of a type with a JSON form of its own. */
+/** Reads a JSON value as a message of a text type. */
 export function readOwnJson(type: DescMessage, json: Json): Message | undefined {
   const [wrapped] = type.fields;
   if (isWrapperDesc(type) && wrapped?.fieldKind === "scalar") return wrap(type, readScalar(wrapped.scalar, json));
-  const read = textReaders[type.typeName];
-  if (read !== undefined) return typeof json === "string" ? read(json) : undefined;
-  return valueReaders[type.typeName]?.(json);
+  return typeof json === "string" ? textReaders[type.typeName]?.(json) : undefined;
 }
 
 /** What a value of such a type looks like, for messages. */
@@ -57,21 +49,12 @@ const expectations: Readonly<Record<string, string>> = {
   "google.protobuf.Timestamp": "a time such as 2030-01-31T12:00:00Z",
   "google.protobuf.Duration": "a duration in seconds such as 1.5s",
   "google.protobuf.FieldMask": "field names separated by commas",
-  "google.protobuf.Struct": "an object",
-  "google.protobuf.ListValue": "an array",
-  "google.protobuf.Value": "a JSON value whose numbers are doubles",
 };
 
 const textReaders: Readonly<Record<string, (text: string) => Message | undefined>> = {
   "google.protobuf.Timestamp": readTimestamp,
   "google.protobuf.Duration": readDuration,
   "google.protobuf.FieldMask": readFieldMask,
-};
-
-const valueReaders: Readonly<Record<string, (json: Json) => Message | undefined>> = {
-  "google.protobuf.Struct": readStruct,
-  "google.protobuf.ListValue": readListValue,
-  "google.protobuf.Value": readValue,
 };
 
 /** RFC 3339, from year 1 to 9999, with at most nine digits of a second. */
@@ -81,7 +64,7 @@ function readTimestamp(text: string): Timestamp | undefined {
   const [, local = "", fraction = "", sign, hours = "0", minutes = "0"] = parts;
   const utc = Date.parse(`${local}Z`);
   // Date.parse rolls 30 February over to March; RFC 3339 has no such day.
-  if (Number.isNaN(utc) || new Date(utc).toISOString().slice(0, 19) !== local) return undefined;
+  if (Number.isNaN(utc) || new Date(utc).getUTCDate() !== Number(local.slice(8, 10))) return undefined;
   if (Number(hours) > 23 || Number(minutes) > 59) return undefined;
   const offset = (Number(hours) * 60 + Number(minutes)) * 60 * (sign === "-" ? -1 : 1);
   const seconds = utc / 1000 - offset;
@@ -117,47 +100,4 @@ function wrap(type: DescMessage, value: unknown): Message | undefined {
   const message = reflect(type);
   message.set(field, value);
   return message.message;
-}
-
-function readStruct(json: Json): Struct | undefined {
-  if (!(json instanceof Map)) return undefined;
-  // Assigned one by one, `__proto__` would be lost.
-  const fields: [string, Value][] = [];
-  for (const [key, member] of json) {
-    const value = readValue(member);
-    if (value === undefined) return undefined;
-    fields.push([key, value]);
-  }
-  return create(StructSchema, { fields: Object.fromEntries(fields) });
-}
-
-function readListValue(json: Json): ListValue | undefined {
-  if (!isArray(json)) return undefined;
-  const values = json.map(readValue);
-  return values.every((value) => isMessage(value, ValueSchema)) ? create(ListValueSchema, { values }) : undefined;
-}
-
-function readValue(json: Json): Value | undefined {
-  const kind = valueKind(json);
-  return kind === undefined ? undefined : create(ValueSchema, { kind });
-}
-
-function valueKind(json: Json): Value["kind"] | undefined {
-  if (json === null) return { case: "nullValue", value: NullValue.NULL_VALUE };
-  if (typeof json === "string") return { case: "stringValue", value: json };
-  if (typeof json === "boolean") return { case: "boolValue", value: json };
-  if (typeof json === "number" || json instanceof NumberText) {
-    const value = Number(json instanceof NumberText ? json.text : json);
-    return Number.isFinite(value) ? { case: "numberValue", value } : undefined;
-  }
-  if (isArray(json)) {
-    const value = readListValue(json);
-    return value === undefined ? undefined : { case: "listValue", value };
-  }
-  const value = readStruct(json);
-  return value === undefined ? undefined : { case: "structValue", value };
-}
-
-function isArray(json: Json): json is readonly Json[] {
-  return Array.isArray(json);
 }

@@ -110,7 +110,7 @@ export interface ConcurrencyLimitSettings {
   readonly maxQueued: number;
 }
 
-/** rateLimit: a token bucket on the client's side. */
+/** rateLimit: a token bucket that the gateway keeps for each of its clients. */
 export interface RateLimitSettings {
   readonly perSecond: number;
   /** Calls at once after a pause. Default perSecond, at least 1. */

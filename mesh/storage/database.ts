@@ -95,7 +95,11 @@ class PooledDatabase implements Database {
     this.#pool = this.#newPool();
     this.#listener = new Listener(connection, log);
     this.#availability = new Availability({
-      probe: () => withConnection({ ...connection, query_timeout: connectTimeoutMs }, async (client) => void (await client.query("select 1"))),
+      probe: () =>
+        withConnection(
+          { ...connection, query_timeout: connectTimeoutMs },
+          async (client) => void (await client.query("select 1")),
+        ),
       onAway: (error) => {
         log.error({ err: error }, "the database is away");
         for (const lease of [...this.#busy]) lease.cut(away(error));
