@@ -9,8 +9,8 @@ export interface LoadResult {
 
 /** A running load; `stop` ends it and settles when the last answer is in. */
 export interface Load {
-  /** Failures so far. */
-  failures(): number;
+  /** Calls that were answered so far, well or not. */
+  answered(): number;
   stop(): Promise<LoadResult>;
 }
 
@@ -38,7 +38,7 @@ export function startLoad(perSecond: number, request: () => Promise<string | und
   }
 
   return {
-    failures: () => failures.length,
+    answered: () => sent - running.size,
     async stop() {
       clearInterval(timer);
       await Promise.all(running);

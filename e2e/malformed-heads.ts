@@ -64,7 +64,6 @@ export const headKinds: Readonly<Record<string, Kind>> = {
         /^expected an HTTP\/1\.1 request/,
       ),
       bad(Buffer.concat([Buffer.from([0]), bytes(20 + number(200))]), /^expected an HTTP\/1\.1 request/),
-      bad(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), /^expected an HTTP\/1\.1 request/),
       bad(Buffer.from("GET /api/v1/auth/me HTTP/1.1\r\nconnection: close\r\n\r\n"), /^header host: expected one/),
     ),
   headerValue: ({ pick }, { token }) =>
