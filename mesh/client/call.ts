@@ -235,7 +235,9 @@ class Call {
   /** Waits for the next attempt, or throws the call's error. */
   async #retryOrThrow(end: AttemptEnd, outcome: Outcome, pushback: Pushback): Promise<void> {
     const expired = outcome.kind === "deadline-own" || outcome.kind === "deadline-parent";
-    const error = expired ? deadlineExceeded() : (end.error ?? unavailable("the call ended without a status"));
+    // A server that says so itself may say more: its message and details stay.
+    const said = !expired || end.error?.code === Code.DeadlineExceeded ? end.error : deadlineExceeded();
+    const error = said ?? unavailable("the call ended without a status");
     if (outcome.kind === "connect-failure" && outcome.retry === "next-endpoint") {
       // At once: the endpoint is in its backoff now, so the next pick finds another one or none.
       this.#lastFailure = error;
