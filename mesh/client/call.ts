@@ -162,9 +162,8 @@ class Call {
   /** Asks the service's breaker, once per call: a retry belongs to the call that was let in. */
   #admit(service: ServiceEndpoints | undefined): Permit {
     const { guards, clock } = this.#parts;
-    const name = service?.name ?? this.#contract;
+    const [name, now] = [service?.name ?? this.#contract, clock()];
     this.#report.target = name;
-    const now = clock();
     const admission = admit(guards.breaker(name, this.#config, this.#contract), now);
     guards.budget(name).call(now);
     if (admission.admitted) return admission;
@@ -220,7 +219,7 @@ class Call {
   /** The table's row for an attempt that ended, told to all whom it concerns but the service's breaker, which counts calls. */
   #settle(end: AttemptEnd, pick: Pick, report: AttemptReport, attempt: Attempt): Outcome {
     const code = end.error?.code ?? 0;
-    // A server gives up at the deadline that we told it, which may come a moment before our own timer.
+    // A server gives up at the deadline that we told it, a moment before our own timer.
     const expired = end.by === "wire" && code === Code.Canceled && this.#scope.remaining() <= 0;
     const by = expired ? "deadline" : end.by;
     const vanishing = by === "unsent" && ++this.#unsent > maxUnsent;
@@ -234,10 +233,9 @@ class Call {
 
   /** Waits for the next attempt, or throws the call's error. */
   async #retryOrThrow(end: AttemptEnd, outcome: Outcome, pushback: Pushback): Promise<void> {
-    const expired = outcome.kind === "deadline-own" || outcome.kind === "deadline-parent";
-    // A server that says so itself may say more: its message and details stay.
-    const said = !expired || end.error?.code === Code.DeadlineExceeded ? end.error : deadlineExceeded();
-    const error = said ?? unavailable("the call ended without a status");
+    // A server that gives up by itself may say more than we could: its message and details stay.
+    const expired = outcome.kind.startsWith("deadline-") && end.error?.code !== Code.DeadlineExceeded;
+    const error = expired ? deadlineExceeded() : (end.error ?? unavailable("the call ended without a status"));
     if (outcome.kind === "connect-failure" && outcome.retry === "next-endpoint") {
       // At once: the endpoint is in its backoff now, so the next pick finds another one or none.
       this.#lastFailure = error;
