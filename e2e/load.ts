@@ -9,8 +9,6 @@ export interface LoadResult {
 
 /** A running load; `stop` ends it and settles when the last answer is in. */
 export interface Load {
-  /** Calls that were answered so far, well or not. */
-  answered(): number;
   stop(): Promise<LoadResult>;
 }
 
@@ -38,7 +36,6 @@ export function startLoad(perSecond: number, request: () => Promise<string | und
   }
 
   return {
-    answered: () => sent - running.size,
     async stop() {
       clearInterval(timer);
       await Promise.all(running);

@@ -7,7 +7,7 @@ import { codeOf, isUniqueViolation, kindOf } from "./sql-error.ts";
  * Milliseconds to get a connection, whether a new one or one of the pool. A database that is gone refuses at once; only one that
  * hangs takes this long to show, and one that is merely slow on a busy machine must not look as if it hung.
  */
-export const connectTimeoutMs = 2000;
+export const connectTimeoutMs = 1700;
 
 /** Milliseconds that a statement may take where no deadline says less. */
 export const statementTimeoutMs = 30_000;
