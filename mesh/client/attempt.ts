@@ -23,6 +23,8 @@ export interface AttemptRequest {
   readonly maxResponseBytes: number;
   /** True when the method has one response: the attempt is then read to its end before anybody sees anything of it. */
   readonly unary: boolean;
+  /** Whether the method may be called twice (its idempotency_level). */
+  readonly idempotent: boolean;
   /** Milliseconds until the first response must have come; undefined for no limit but the call's. */
   readonly timeoutMs: number | undefined;
   /** The wire has room for more request messages. */
@@ -34,7 +36,10 @@ export interface AttemptEnd {
   readonly by: EndedBy;
   /** Undefined for OK. */
   readonly error: ConnectError | undefined;
-  /** Whether response headers had come: such an attempt is not repeated (gRFC A6). */
+  /**
+   * Whether response headers had come: such an attempt is not repeated (gRFC A6). A unary idempotent call whose connection broke
+   * before its status is the exception: nobody has seen anything of it, and a kill between headers and trailers is a kill.
+   */
   readonly committed: boolean;
 }
 
@@ -52,6 +57,7 @@ export class Attempt implements WireEvents {
   whenEnded: ((end: AttemptEnd) => void) | undefined;
   #end: AttemptEnd | undefined;
   #answered = false;
+  #torn = false;
   #decide: () => void = () => {};
   readonly #request: AttemptRequest;
   readonly #timer: NodeJS.Timeout | undefined;
@@ -114,6 +120,7 @@ export class Attempt implements WireEvents {
     const missing = error === undefined && this.#request.unary && this.message === undefined;
     const final = missing ? countError("none") : error;
     this.messages.end(final);
+    this.#torn = trailer === noFields && this.#request.unary && this.#request.idempotent;
     this.#finish(endedBy[reach], final);
   }
 
@@ -123,7 +130,7 @@ export class Attempt implements WireEvents {
 
   #finish(by: EndedBy, error: ConnectError | undefined): void {
     clearTimeout(this.#timer);
-    this.#end = { by, error, committed: this.#answered };
+    this.#end = { by, error, committed: this.#answered && !this.#torn };
     this.#decide();
     this.whenEnded?.(this.#end);
   }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { Code } from "@connectrpc/connect";
+import { Code, type ConnectError } from "@connectrpc/connect";
 import * as grpc from "@grpc/grpc-js";
-import { answer, freePort, rawServer } from "../net/raw-server.fixture.ts";
+import { answer, frame, freePort, rawServer } from "../net/raw-server.fixture.ts";
 import { ask, type EchoHandlers, echoServer, failure, silentLog, testClient } from "./mesh.fixture.ts";
 import { fakeRegistry } from "./registry.fixture.ts";
 
@@ -96,6 +96,24 @@ describe("call: retries", () => {
     await using client = testClient({ config: retryUnavailable, upstreams: new Map([["echo", [server.address]]]) });
     await failure(ask(client, "Put", "x"));
     assert.equal(server.calls.length, 1);
+  });
+
+  it("retries Get, which is idempotent, when the connection breaks between headers and trailers; not Put, even with a policy", async () => {
+    for (const [method, streams] of [
+      ["Get", 2],
+      ["Put", 1],
+    ] as const) {
+      let seen = 0;
+      await using server = await rawServer((stream) => {
+        seen += 1;
+        if (seen > 1) return answer(stream, ["\n\u0005whole"]);
+        stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+        stream.write(frame("torn"), () => stream.session?.destroy());
+      });
+      await using client = testClient({ config: retryUnavailable, upstreams: new Map([["echo", [server.address]]]) });
+      const result = await ask(client, method, "x").catch((error: ConnectError) => error.code);
+      assert.deepEqual([result, seen], [method === "Get" ? "whole" : Code.Unavailable, streams]);
+    }
   });
 
   it("waits exactly as grpc-retry-pushback-ms says, and stops at -1", async () => {

@@ -47,6 +47,7 @@ class Call {
   readonly #request: CallRequest;
   readonly #contract: string;
   readonly #unary: boolean;
+  readonly #idempotent: boolean;
   readonly #context: CallContext | undefined = currentContext();
   readonly #config;
   readonly #policy;
@@ -73,7 +74,8 @@ class Call {
     this.#unary = method.methodKind === "unary";
     this.#config = parts.serviceConfigs.methodConfig(this.#contract, method.name);
     const { timeoutMs, criticality, retry } = this.#config;
-    this.#policy = retryPolicyOf(retry, method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN);
+    this.#idempotent = method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
+    this.#policy = retryPolicyOf(retry, this.#idempotent);
     const { version, retryThrottling } = parts.serviceConfigs.serviceConfig(this.#contract);
     this.#throttle = parts.guards.throttle(this.#contract, retryThrottling);
     const now = parts.clock();
@@ -84,12 +86,8 @@ class Call {
     this.#scope = new CallScope(deadline, [request.signal, context?.signal], parts.clock);
     this.#fields = callFields(context, request.metadata, criticality);
     const { instruments, log } = parts;
-    this.#report = new CallReport({
-      method: `${this.#contract}/${method.name}`,
-      parent: context?.trace ?? newTrace(),
-      instruments,
-      log,
-    });
+    const parent = context?.trace ?? newTrace();
+    this.#report = new CallReport({ method: `${this.#contract}/${method.name}`, parent, instruments, log });
     this.#report.configVersion = version;
   }
 
@@ -203,6 +201,7 @@ class Call {
       message,
       maxResponseBytes: this.#config.maxResponseBytes ?? defaultMaxResponseBytes,
       unary: this.#unary,
+      idempotent: this.#idempotent,
       timeoutMs: this.#policy?.perAttemptTimeoutMs,
       onDrain: () => this.#messages?.drained(),
     });
