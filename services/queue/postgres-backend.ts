@@ -1,0 +1,200 @@
+/**
+ * The backend over PostgreSQL, by pg-boss. Its jobs are the messages: insert and fetch with priorities, schedules and strict order per key are
+ * its own; acknowledging, giving back, expiry and dead letters are job-store.ts, in transactions with the service's tables.
+ */
+import type { JobWithMetadata } from "pg-boss";
+import type { Logger } from "pino";
+import { notFound } from "#mesh/errors.ts";
+import type { Database, Queryable } from "#mesh/storage/database.ts";
+import type { Backend } from "./backend.ts";
+import { startBoss, within } from "./boss.ts";
+import { insertDeadLetters } from "./dead-letter-store.ts";
+import * as jobs from "./job-store.ts";
+import { startPeriodic } from "./periodic.ts";
+import { type NewMessage, type Queue, timedOut } from "./queue.ts";
+
+/** What it works with. */
+export interface PostgresOptions {
+  readonly db: Database;
+  readonly log: Logger;
+  readonly clock: () => number;
+  /** Milliseconds between two looks for deliveries that nobody settled in time. Default 500. */
+  readonly sweepMs?: number;
+}
+
+/** Opens the backend; pg-boss makes its schema. */
+export async function openPostgresBackend({ db, log, clock, sweepMs = 500 }: PostgresOptions): Promise<Backend> {
+  const listeners = new Set<(queueId: string | undefined) => void>();
+  const ready = (queueId: string | undefined) => {
+    for (const listener of [...listeners]) listener(queueId);
+  };
+  await using undo = new AsyncDisposableStack();
+  const boss = undo.use(await startBoss({ db, log, onJob: ready }));
+  const sweep = async () => {
+    // As many as there are, a handful at a time, so that no transaction is long.
+    for (let found = sweepSize; found === sweepSize; ) {
+      found = await db.transaction(async (tx) => {
+        const expired = await jobs.lockExpired(tx, sweepSize);
+        await release(tx, expired, 0, timedOut);
+        return expired.length;
+      });
+    }
+  };
+  undo.use(startPeriodic("sweep expired deliveries", sweepMs, sweep, log));
+  undo.use(startPeriodic("drop old messages", 60_000, () => jobs.removeOld(db), log));
+
+  /** Gives jobs back, or makes them dead letters where they were delivered often enough. */
+  async function release(tx: Queryable, open: readonly jobs.OpenJob[], delayMs: number, reason: string): Promise<void> {
+    const spent = open.filter(({ retryCount, maxDeliveries }) => retryCount + 1 >= maxDeliveries);
+    const alive = open.filter(({ retryCount, maxDeliveries }) => retryCount + 1 < maxDeliveries);
+    const deadTime = clock();
+    for (const [queueId, some] of Map.groupBy(spent, ({ queueId }) => queueId)) {
+      const letters = some.map(({ id, data, priority, retryCount }) => {
+        const counted = { messageId: id, deliveryCount: retryCount + 1, publishTime: data.t };
+        return { ...jobs.contentOf(data, priority), ...counted, reason, deadTime };
+      });
+      await insertDeadLetters(tx, queueId, letters);
+    }
+    await jobs.remove(
+      tx,
+      spent.map(({ id }) => id),
+    );
+    await jobs.giveBack(
+      tx,
+      alive.map(({ id }) => id),
+      delayMs,
+    );
+    // A dead letter frees its key, so somebody may have waited for it too.
+    for (const queueId of new Set(open.map((job) => job.queueId))) await jobs.announce(tx, queueId);
+  }
+
+  const disposal = undo.move();
+  return {
+    name: "postgresql",
+    maxVisibilityMs: 43_200_000,
+
+    async create(queue) {
+      const policy = queue.ordered ? "key_strict_fifo" : "standard";
+      await boss.createQueue(queue.id, { policy, notify: true, expireInSeconds: seconds(queue.visibilityMs) });
+    },
+
+    remove: (queue) => boss.deleteQueue(queue.id),
+
+    async publish(queue, messages, first) {
+      const insert = async (some: readonly NewMessage[], tx?: Queryable) => {
+        if (some.length === 0) return;
+        const options = { returnId: true, ...(tx === undefined ? {} : within(tx)) };
+        const ids = await boss.insert(
+          queue.id,
+          some.map((message) => toJob(queue, message)),
+          options,
+        );
+        // pg-boss inserts nothing, and says nothing, when the queue is gone.
+        if (ids?.length !== some.length) throw notFound("queue", queue.name);
+      };
+      if (first === undefined) await insert(messages);
+      else await db.transaction(async (tx) => insert(await first(tx), tx));
+    },
+
+    async take(queue, max, visibilityMs) {
+      const fetched = await boss.fetch<jobs.JobData>(queue.id, { batchSize: max, includeMetadata: true });
+      const wanted = seconds(visibilityMs);
+      const other = fetched.filter(({ expireInSeconds }) => expireInSeconds !== wanted);
+      if (other.length > 0) await jobs.extendOpen(db, queue.id, other, wanted);
+      // The fetch chooses in order and returns in any.
+      return fetched.sort(inOrder).map((job) => ({
+        ...jobs.contentOf(job.data, job.priority),
+        messageId: job.id,
+        token: toToken(job),
+        deliveryCount: job.retryCount + 1,
+        publishTime: job.data.t,
+        visibleTime: job.startedOn.getTime() + visibilityMs,
+      }));
+    },
+
+    onReady(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+
+    async ack(queue, tokens) {
+      return tokensOf(await jobs.removeOpen(db, queue.id, attemptsOf(tokens), queue.ordered));
+    },
+
+    async nack(queue, tokens, delayMs, reason) {
+      return db.transaction(async (tx) => {
+        const open = await jobs.lockOpen(tx, queue.id, attemptsOf(tokens));
+        await release(tx, open, delayMs, reason);
+        return tokensOf(open);
+      });
+    },
+
+    async extend(queue, tokens, visibilityMs) {
+      return tokensOf(await jobs.extendOpen(db, queue.id, attemptsOf(tokens), seconds(visibilityMs)));
+    },
+
+    count: (queue) => jobs.countJobs(db, queue.id),
+
+    purge: (queue) => jobs.removeWaiting(db, queue.id),
+
+    async listScheduled(queue, size, after) {
+      const waiting = await jobs.listWaiting(db, queue.id, size, after);
+      return waiting.map(({ id, data, priority, start_after }) => ({
+        ...jobs.contentOf(data, priority),
+        messageId: id,
+        publishTime: data.t,
+        dueTime: start_after.getTime(),
+      }));
+    },
+
+    cancelScheduled: (queue, messageId) => jobs.removeScheduled(db, queue.id, messageId),
+
+    check: (signal) => db.check(signal),
+
+    [Symbol.asyncDispose]: () => disposal.disposeAsync(),
+  };
+}
+
+/** How many expired deliveries one transaction takes on. */
+const sweepSize = 500;
+
+function toJob(queue: Queue, { id, data, headers, priority, orderingKey, publishTime, dueTime }: NewMessage) {
+  const carried: jobs.JobData = { b: data, h: headers, k: orderingKey, t: publishTime };
+  const times = { expireInSeconds: seconds(queue.visibilityMs), retentionSeconds: seconds(queue.retentionMs) };
+  // Strict order wants a key for every job: one without is alone with its id.
+  const key = queue.ordered ? { singletonKey: orderingKey === "" ? `m:${id}` : `k:${orderingKey}` } : {};
+  const due = dueTime === undefined ? {} : { startAfter: new Date(dueTime) };
+  return { id, data: carried, priority, ...times, ...key, ...due };
+}
+
+/** By priority, then by age. Jobs of one insert have one age, and ids that increase. */
+function inOrder(a: JobWithMetadata, b: JobWithMetadata): number {
+  return b.priority - a.priority || a.createdOn.getTime() - b.createdOn.getTime() || (a.id < b.id ? -1 : 1);
+}
+
+/** The id's 16 bytes and the attempt's number. Not secret: a token opens nothing to those who may not consume from the queue. */
+function toToken({ id, retryCount }: jobs.Attempt): string {
+  const bytes = Buffer.alloc(20);
+  bytes.write(id.replaceAll("-", ""), "hex");
+  bytes.writeUInt32BE(retryCount, 16);
+  return bytes.toString("base64url");
+}
+
+/** The attempts that tokens name; what is no token of ours names none. */
+function attemptsOf(tokens: readonly string[]): jobs.Attempt[] {
+  return tokens.flatMap((token) => {
+    const bytes = Buffer.from(token, "base64url");
+    if (bytes.length !== 20 || bytes.readUInt32BE(16) > 0x7fff_ffff) return [];
+    const hex = bytes.toString("hex", 0, 16);
+    const id = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    return { id, retryCount: bytes.readUInt32BE(16) };
+  });
+}
+
+function tokensOf(attempts: readonly jobs.Attempt[]): ReadonlySet<string> {
+  return new Set(attempts.map(toToken));
+}
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
+}

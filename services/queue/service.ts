@@ -1,0 +1,28 @@
+/** The queue service: its wiring. */
+import { QueueService } from "#gen/queue/v1/queue_pb.ts";
+import { defineService, runMain } from "#mesh/service.ts";
+import { forgetExpiredKeys } from "./deduplication-store.ts";
+import { queueHandlers } from "./handlers.ts";
+import { startPeriodic } from "./periodic.ts";
+import { openPostgresBackend } from "./postgres-backend.ts";
+import { settings } from "./settings.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+
+/** Keeps messages between programs, in PostgreSQL, or in RabbitMQ with AMQP_URL. */
+export const queue = defineService({
+  name: "queue",
+  port: 7008,
+  contracts: [QueueService],
+  settings,
+  migrations: new URL("./migrations/", import.meta.url),
+  async start({ config, db, log, meter, scope, clock }) {
+    const { maxQueues } = config;
+    const backend = scope.use(await openPostgresBackend({ db, log, clock }));
+    const room = scope.use(new WaitingRoom(500));
+    scope.use(backend.onReady((queueId) => room.wake(queueId)));
+    scope.use(startPeriodic("forget old deduplication keys", 30_000, () => forgetExpiredKeys(db, clock()), log));
+    return { implementations: [queueHandlers({ db, backend, room, clock, meter, maxQueues })] };
+  },
+});
+
+if (import.meta.main) await runMain(queue);
