@@ -33,7 +33,11 @@ export const asAdmin: Who = { principal: person("0190a0b0-0000-7000-8000-0000000
 export const asLedger: Who = { principal: undefined, caller: service("ledger") };
 
 /** A log that nobody reads. */
-export const silent: Logger = createLogger({ service: "queue", instance: "test", level: process.env.HEDDLE_LOG_LEVEL ?? "silent" });
+export const silent: Logger = createLogger({
+  service: "queue",
+  instance: "test",
+  level: process.env.HEDDLE_LOG_LEVEL ?? "silent",
+});
 
 // Compiling the rules takes a while, so once for all.
 const validate = validateRequests([QueueService]);
