@@ -6,6 +6,7 @@ import type { Backend } from "./backend.ts";
 import { listDeadLetters } from "./dead-letter-store.ts";
 import { eventually, message, newQueue } from "./queue.fixture.ts";
 import type { Delivery, NewMessage, Queue } from "./queue.ts";
+import { deleteQueue } from "./store.ts";
 
 /** Where a backend keeps its messages, for as many instances as a test opens. */
 export interface Store {
@@ -88,6 +89,19 @@ export function backendContract(storeOf: () => Store): void {
         return seen.length >= 200;
       });
       assert.deepEqual([seen.length, new Set(seen).size], [200, 200]);
+    });
+
+    it("gives as much as fits into an answer, and counts no delivery of the rest", async () => {
+      const queue = await newQueue(db, backend);
+      const long = "x".repeat(250_000);
+      for (let n = 0; n < 12; n++) await publish(queue, message(long));
+      const first = await eventually("some", async () => {
+        const some = await backend.take(queue, 12, 30_000);
+        return some.length > 0 && some;
+      });
+      assert.ok(first.length > 1 && first.length < 12, `${first.length}`);
+      const rest = await take(queue, 12 - first.length);
+      assert.ok(rest.every(({ deliveryCount }) => deliveryCount === 1));
     });
 
     it("keeps queues apart", async () => {
@@ -370,6 +384,7 @@ export function backendContract(storeOf: () => Store): void {
       await publish(queue, message(1), message(2, { dueTime: Date.now() + 60_000 }));
       await backend.remove(queue);
       await backend.remove(queue);
+      await deleteQueue(db, queue.id);
       await assert.rejects(publish(queue, message(3)));
       await backend.create(queue);
       assert.deepEqual(await backend.take(queue, 10, 30_000), []);

@@ -15,7 +15,7 @@ import { changeQueue, makeQueue } from "./manage.ts";
 import * as form from "./messages.ts";
 import { type Draft, publishAll } from "./publish.ts";
 import { pull } from "./pull.ts";
-import type { Queue } from "./queue.ts";
+import { maxAnswerWeight, type Queue, weightOf } from "./queue.ts";
 import { deleteQueue, findQueue, listQueues } from "./store.ts";
 import { subscription } from "./subscription.ts";
 import type { WaitingRoom } from "./waiting-room.ts";
@@ -33,8 +33,6 @@ export interface HandlerParts {
 
 /** Milliseconds before the call's deadline at which a wait ends, so that the answer "none" still arrives. */
 const marginMs = 300;
-/** Bytes of data in one page: more would not fit into an answer. */
-const pageBytes = 2_000_000;
 
 /** The contract and its methods. */
 export function queueHandlers({ db, backend, room, clock, meter, maxQueues }: HandlerParts): Implementation {
@@ -260,9 +258,9 @@ function pageOf<T extends { readonly messageId: string; readonly data: string }>
   timeOf: (item: T) => number,
 ): { readonly items: readonly T[]; readonly nextPageToken: string } {
   let fit = 0;
-  for (let bytes = 0; fit < Math.min(size, found.length); fit++) {
-    bytes += found[fit]?.data.length ?? 0;
-    if (bytes > pageBytes && fit > 0) break;
+  for (let weight = 0; fit < Math.min(size, found.length); fit++) {
+    weight += weightOf(found[fit]?.data ?? "");
+    if (weight > maxAnswerWeight && fit > 0) break;
   }
   const items = found.slice(0, fit);
   const last = items.at(-1);

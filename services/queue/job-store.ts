@@ -101,6 +101,21 @@ export function extendOpen(q: Queryable, queueId: string, attempts: readonly Att
   );
 }
 
+/** Lets jobs that were just fetched expire `seconds` after that. */
+export async function expireAfter(q: Queryable, queueId: string, attempts: readonly Attempt[], seconds: number): Promise<void> {
+  await q.query(`UPDATE ${table} SET expire_seconds = $4 WHERE ${fence}`, [...fenced(queueId, attempts), seconds]);
+}
+
+/** Puts jobs back that were just fetched, as if they had not been. */
+export async function untake(q: Queryable, queueId: string, attempts: readonly Attempt[]): Promise<void> {
+  await q.query(
+    `UPDATE ${table} SET state = (CASE WHEN retry_count = 0 THEN 'created' ELSE 'retry' END)::${bossSchema}.job_state,
+       started_on = CASE WHEN retry_count = 0 THEN NULL ELSE started_on END, retry_count = greatest(retry_count - 1, 0), heartbeat_on = NULL
+     WHERE ${fence}`,
+    fenced(queueId, attempts),
+  );
+}
+
 /** How many jobs of a queue wait, are open, and are not due. */
 export async function countJobs(q: Queryable, queueId: string): Promise<Counts> {
   const [row] = await q.query<Counts>(

@@ -11,7 +11,7 @@ import { startBoss, within } from "./boss.ts";
 import { insertDeadLetters } from "./dead-letter-store.ts";
 import * as jobs from "./job-store.ts";
 import { startPeriodic } from "./periodic.ts";
-import { type NewMessage, type Queue, timedOut } from "./queue.ts";
+import { maxAnswerWeight, type NewMessage, type Queue, timedOut, weightOf } from "./queue.ts";
 
 /** What it works with. */
 export interface PostgresOptions {
@@ -98,11 +98,14 @@ export async function openPostgresBackend({ db, log, clock, sweepMs = 500 }: Pos
 
     async take(queue, max, visibilityMs) {
       const fetched = await boss.fetch<jobs.JobData>(queue.id, { batchSize: max, includeMetadata: true });
+      // The fetch chooses in order and returns in any.
+      fetched.sort(inOrder);
+      const fit = fitting(fetched);
+      if (fit < fetched.length) await jobs.untake(db, queue.id, fetched.splice(fit));
       const wanted = seconds(visibilityMs);
       const other = fetched.filter(({ expireInSeconds }) => expireInSeconds !== wanted);
-      if (other.length > 0) await jobs.extendOpen(db, queue.id, other, wanted);
-      // The fetch chooses in order and returns in any.
-      return fetched.sort(inOrder).map((job) => ({
+      if (other.length > 0) await jobs.expireAfter(db, queue.id, other, wanted);
+      return fetched.map((job) => ({
         ...jobs.contentOf(job.data, job.priority),
         messageId: job.id,
         token: toToken(job),
@@ -170,6 +173,16 @@ function toJob(queue: Queue, { id, data, headers, priority, orderingKey, publish
 /** By priority, then by age. Jobs of one insert have one age, and ids that increase. */
 function inOrder(a: JobWithMetadata, b: JobWithMetadata): number {
   return b.priority - a.priority || a.createdOn.getTime() - b.createdOn.getTime() || (a.id < b.id ? -1 : 1);
+}
+
+/** How many of the first fit into an answer: at least one. */
+function fitting(fetched: readonly JobWithMetadata<jobs.JobData>[]): number {
+  let weight = 0;
+  const over = fetched.findIndex(({ data }, index) => {
+    weight += weightOf(data.b);
+    return weight > maxAnswerWeight && index > 0;
+  });
+  return over === -1 ? fetched.length : over;
 }
 
 /** The id's 16 bytes and the attempt's number. Not secret: a token opens nothing to those who may not consume from the queue. */

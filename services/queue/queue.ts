@@ -78,3 +78,16 @@ export interface ScheduledMessage extends Content {
 
 /** What a delivery that nobody settled in time says in its dead letter. */
 export const timedOut = "the visibility timeout passed without an answer";
+
+/** How much data goes into one answer. An answer may have 4 MiB. */
+export const maxAnswerWeight = 2_500_000;
+
+/**
+ * About how many bytes a JSON text takes as a google.protobuf.Value: more than as text where it is a list of small things. No message is
+ * heavier than 1 MiB, since none could be published.
+ */
+export function weightOf(data: string): number {
+  let commas = 0;
+  for (let at = data.indexOf(","); at !== -1; at = data.indexOf(",", at + 1)) commas += 1;
+  return Math.min(data.length + 12 * commas, 2 ** 20);
+}

@@ -5,6 +5,7 @@ import { forgetExpiredKeys } from "./deduplication-store.ts";
 import { queueHandlers } from "./handlers.ts";
 import { startPeriodic } from "./periodic.ts";
 import { openPostgresBackend } from "./postgres-backend.ts";
+import { openRabbitBackend } from "./rabbit-backend.ts";
 import { settings } from "./settings.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 
@@ -16,12 +17,16 @@ export const queue = defineService({
   settings,
   migrations: new URL("./migrations/", import.meta.url),
   async start({ config, db, log, meter, scope, clock }) {
-    const { maxQueues } = config;
-    const backend = scope.use(await openPostgresBackend({ db, log, clock }));
+    const { amqpUrl: url, amqpPrefix: prefix, maxQueues } = config;
+    const opening =
+      url === undefined ? openPostgresBackend({ db, log, clock }) : openRabbitBackend({ db, url, prefix, log, clock });
+    const backend = scope.use(await opening);
     const room = scope.use(new WaitingRoom(500));
     scope.use(backend.onReady((queueId) => room.wake(queueId)));
     scope.use(startPeriodic("forget old deduplication keys", 30_000, () => forgetExpiredKeys(db, clock()), log));
-    return { implementations: [queueHandlers({ db, backend, room, clock, meter, maxQueues })] };
+    const checks =
+      url === undefined ? [] : [{ name: "rabbitmq", critical: true, check: (signal: AbortSignal) => backend.check(signal) }];
+    return { implementations: [queueHandlers({ db, backend, room, clock, meter, maxQueues })], checks };
   },
 });
 

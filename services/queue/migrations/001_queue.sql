@@ -70,14 +70,15 @@ CREATE TABLE held_message (
   priority integer NOT NULL,
   ordering_key text NOT NULL,
   publish_time timestamptz NOT NULL,
-  -- When it is handed over, and in which order among equals.
+  -- When it is handed over, and in which order among equals. One message can be held twice for a moment: a consumer may give it back before
+  -- the one who handed it over has said so here.
   due_time timestamptz NOT NULL,
-  sequence bigint GENERATED ALWAYS AS IDENTITY,
+  sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   -- How often it was delivered, and handed over, so far.
   delivery_count integer NOT NULL,
   attempts integer NOT NULL DEFAULT 0,
   -- Whoever hands it over has it until then, for the case that it dies.
-  lease_until timestamptz,
-  PRIMARY KEY (queue_id, message_id)
+  lease_until timestamptz
 );
 CREATE INDEX held_message_due ON held_message (due_time, sequence);
+CREATE INDEX held_message_queue ON held_message (queue_id, due_time, message_id);
