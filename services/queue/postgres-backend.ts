@@ -6,6 +6,7 @@ import type { JobWithMetadata } from "pg-boss";
 import type { Logger } from "pino";
 import { notFound } from "#mesh/errors.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
+import { codeOf } from "#mesh/storage/sql-error.ts";
 import type { Backend } from "./backend.ts";
 import { startBoss, within } from "./boss.ts";
 import { insertDeadLetters } from "./dead-letter-store.ts";
@@ -28,6 +29,7 @@ export async function openPostgresBackend({ db, log, clock, sweepMs = 500 }: Pos
   const ready = (queueId: string | undefined) => {
     for (const listener of [...listeners]) listener(queueId);
   };
+  const learnt = new Set<string>();
   await using undo = new AsyncDisposableStack();
   const boss = undo.use(await startBoss({ db, log, onJob: ready }));
   const sweep = async () => {
@@ -68,6 +70,18 @@ export async function openPostgresBackend({ db, log, clock, sweepMs = 500 }: Pos
     for (const queueId of new Set(open.map((job) => job.queueId))) await jobs.announce(tx, queueId);
   }
 
+  /**
+   * Lets pg-boss look a queue up before a transaction needs it: it does so on a connection of its own, and many transactions that wait for one
+   * more would wait for each other.
+   */
+  async function learn(queueId: string): Promise<void> {
+    if (learnt.has(queueId)) return;
+    await boss.insert(queueId, []).catch((error: unknown) => {
+      if (!isQueueGone(error)) throw error;
+    });
+    learnt.add(queueId);
+  }
+
   const disposal = undo.move();
   return {
     name: "postgresql",
@@ -78,26 +92,37 @@ export async function openPostgresBackend({ db, log, clock, sweepMs = 500 }: Pos
       await boss.createQueue(queue.id, { policy, notify: true, expireInSeconds: seconds(queue.visibilityMs) });
     },
 
-    remove: (queue) => boss.deleteQueue(queue.id),
+    async remove(queue) {
+      learnt.delete(queue.id);
+      await boss.deleteQueue(queue.id);
+    },
 
     async publish(queue, messages, first) {
       const insert = async (some: readonly NewMessage[], tx?: Queryable) => {
         if (some.length === 0) return;
         const options = { returnId: true, ...(tx === undefined ? {} : within(tx)) };
-        const ids = await boss.insert(
+        const inserted = boss.insert(
           queue.id,
           some.map((message) => toJob(queue, message)),
           options,
         );
-        // pg-boss inserts nothing, and says nothing, when the queue is gone.
+        const ids = await inserted.catch((error: unknown) => {
+          throw isQueueGone(error) ? notFound("queue", queue.name) : error;
+        });
+        // pg-boss inserts nothing, and says nothing, when the queue went in between.
         if (ids?.length !== some.length) throw notFound("queue", queue.name);
       };
-      if (first === undefined) await insert(messages);
-      else await db.transaction(async (tx) => insert(await first(tx), tx));
+      if (first === undefined) return insert(messages);
+      await learn(queue.id);
+      await db.transaction(async (tx) => insert(await first(tx), tx));
     },
 
     async take(queue, max, visibilityMs) {
-      const fetched = await boss.fetch<jobs.JobData>(queue.id, { batchSize: max, includeMetadata: true });
+      const fetching = boss.fetch<jobs.JobData>(queue.id, { batchSize: max, includeMetadata: true });
+      const fetched = await fetching.catch((error: unknown) => {
+        if (isQueueGone(error)) return [];
+        throw error;
+      });
       // The fetch chooses in order and returns in any.
       fetched.sort(inOrder);
       const fit = fitting(fetched);
@@ -173,6 +198,11 @@ function toJob(queue: Queue, { id, data, headers, priority, orderingKey, publish
 /** By priority, then by age. Jobs of one insert have one age, and ids that increase. */
 function inOrder(a: JobWithMetadata, b: JobWithMetadata): number {
   return b.priority - a.priority || a.createdOn.getTime() - b.createdOn.getTime() || (a.id < b.id ? -1 : 1);
+}
+
+/** Whether an error says that there is no such queue: pg-boss's own, or the table of jobs' (foreign_key_violation). */
+function isQueueGone(error: unknown): boolean {
+  return error instanceof Error && (/^Queue \S+ does not exist$/.test(error.message) || codeOf(error) === "23503");
 }
 
 /** How many of the first fit into an answer: at least one. */
