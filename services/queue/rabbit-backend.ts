@@ -10,18 +10,18 @@ import type { Logger } from "pino";
 import { from, notFound, unavailable } from "#mesh/errors.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
 import type { Backend } from "./backend.ts";
-import { insertDeadLetters } from "./dead-letter-store.ts";
 import { leaseMs, startHeldRelay } from "./held-relay.ts";
 import * as held from "./held-store.ts";
-import { fromToken, OpenDeliveries, type OpenDelivery, toToken } from "./open-deliveries.ts";
+import { fromToken, OpenDeliveries, toToken } from "./open-deliveries.ts";
 import { startPeriodic } from "./periodic.ts";
-import { type Delivery, type NewMessage, type Queue, timedOut } from "./queue.ts";
+import type { Delivery, NewMessage, Queue } from "./queue.ts";
 import { RabbitConnection } from "./rabbit-connection.ts";
 import { type Ask, gone, RabbitControl } from "./rabbit-control.ts";
 import { RabbitHold } from "./rabbit-hold.ts";
 import { RabbitLane } from "./rabbit-lane.ts";
 import { toRabbit } from "./rabbit-message.ts";
 import { type Outgoing, RabbitPublisher } from "./rabbit-publisher.ts";
+import { createSettling } from "./rabbit-settling.ts";
 import { queueById } from "./store.ts";
 
 /** What it works with. */
@@ -71,7 +71,8 @@ export async function openRabbitBackend(options: RabbitOptions): Promise<Backend
   const publisher = new RabbitPublisher(connection);
   const parts = { connection, deliveries, clock, nameOf, restore, wake, announce };
   const relay = undo.use(startHeldRelay({ db, log, clock, publish: publishHeld }));
-  undo.use(startPeriodic("sweep expired deliveries", sweepMs, sweep, log));
+  const settling = createSettling({ db, deliveries, clock, wake, kick: () => relay.kick() });
+  undo.use(startPeriodic("sweep expired deliveries", sweepMs, settling.sweep, log));
   undo.use(startPeriodic("close idle channels", 10_000, closeIdle, log));
   await connection.firstAttempt();
 
@@ -165,75 +166,9 @@ export async function openRabbitBackend(options: RabbitOptions): Promise<Backend
     const queue = await queueById(db, queueId);
     if (queue === undefined) return [];
     if (op === "take") return holds.get(queueId)?.take(queue, max, visibilityMs) ?? [];
-    if (op === "ack") return ackHere(queueId, numbers);
-    if (op === "nack") return nackHere(queue, numbers, delayMs, reason);
-    return extendHere(queueId, numbers, visibilityMs);
-  }
-
-  function ackHere(queueId: string, numbers: readonly number[]): number[] {
-    const open = deliveries.find(queueId, numbers);
-    for (const delivery of open) {
-      delivery.handle.done();
-      deliveries.close(delivery, true);
-    }
-    return [...open.map(({ number }) => number), ...deliveries.doneAfterLoss(queueId, numbers)];
-  }
-
-  async function nackHere(queue: Queue, numbers: readonly number[], delayMs: number, reason: string): Promise<number[]> {
-    const open = deliveries.find(queue.id, numbers);
-    for (const delivery of open) delivery.settling = true;
-    const spent = open.filter(({ deliveryCount }) => deliveryCount >= queue.maxDeliveries);
-    const alive = open.filter(({ deliveryCount }) => deliveryCount < queue.maxDeliveries);
-    const kept = alive.filter(({ handle }) => handle.keep !== undefined);
-    const moved = alive.filter(({ handle }) => handle.keep === undefined);
-    const now = clock();
-    try {
-      if (spent.length + moved.length > 0) {
-        await db.transaction(async (tx) => {
-          await insertDeadLetters(
-            tx,
-            queue.id,
-            spent.map((delivery) => ({ ...letterOf(delivery), reason, deadTime: now })),
-          );
-          await held.hold(
-            tx,
-            queue.id,
-            moved.map((delivery) => holdingOf(delivery, now + delayMs)),
-            undefined,
-          );
-        });
-      }
-    } catch (error) {
-      for (const delivery of open) delivery.settling = false;
-      throw error;
-    }
-    for (const delivery of [...spent, ...moved]) {
-      // A channel that broke meanwhile gives the message back; it is known here as done.
-      quietly(() => delivery.handle.done());
-      deliveries.close(delivery, true);
-    }
-    for (const delivery of kept) {
-      delivery.handle.keep?.(now + delayMs);
-      deliveries.close(delivery, false);
-    }
-    if (moved.length > 0 && delayMs === 0) relay.kick();
-    if (kept.length > 0) wake(queue.id);
-    return open.map(({ number }) => number);
-  }
-
-  function extendHere(queueId: string, numbers: readonly number[], visibilityMs: number): number[] {
-    const open = deliveries.find(queueId, numbers);
-    for (const delivery of open) delivery.visibleTime = clock() + visibilityMs;
-    return open.map(({ number }) => number);
-  }
-
-  async function sweep(): Promise<void> {
-    for (const [queueId, expired] of Map.groupBy(deliveries.expired(clock()), ({ queue }) => queue.id)) {
-      const numbers = expired.map(({ number }) => number);
-      const queue = await queueById(db, queueId);
-      if (queue === undefined) ackHere(queueId, numbers);
-      else await nackHere(queue, numbers, 0, timedOut);
-    }
+    if (op === "ack") return settling.ack(queueId, numbers);
+    if (op === "nack") return settling.nack(queue, numbers, delayMs, reason);
+    return settling.extend(queueId, numbers, visibilityMs);
   }
 
   async function closeIdle(): Promise<void> {
@@ -313,13 +248,13 @@ export async function openRabbitBackend(options: RabbitOptions): Promise<Backend
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
 
-    ack: (queue, tokens) => settle(queue, tokens, (numbers) => ackHere(queue.id, numbers), { op: "ack" }),
+    ack: (queue, tokens) => settle(queue, tokens, (numbers) => settling.ack(queue.id, numbers), { op: "ack" }),
 
     nack: (queue, tokens, delayMs, reason) =>
-      settle(queue, tokens, (numbers) => nackHere(queue, numbers, delayMs, reason), { op: "nack", delayMs, reason }),
+      settle(queue, tokens, (numbers) => settling.nack(queue, numbers, delayMs, reason), { op: "nack", delayMs, reason }),
 
     extend: (queue, tokens, visibilityMs) =>
-      settle(queue, tokens, (numbers) => extendHere(queue.id, numbers, visibilityMs), { op: "extend", visibilityMs }),
+      settle(queue, tokens, (numbers) => settling.extend(queue.id, numbers, visibilityMs), { op: "extend", visibilityMs }),
 
     async count(queue) {
       const [{ messageCount }, here, instances] = await Promise.all([
@@ -358,22 +293,4 @@ interface Question {
   readonly visibilityMs: number;
   readonly delayMs: number;
   readonly reason: string;
-}
-
-function letterOf({ incoming, deliveryCount }: OpenDelivery) {
-  const { messageId, data, headers, priority, orderingKey, publishTime } = incoming;
-  return { messageId, data, headers, priority, orderingKey, publishTime, deliveryCount };
-}
-
-function holdingOf(delivery: OpenDelivery, dueTime: number): held.Holding {
-  const { messageId, deliveryCount, ...same } = letterOf(delivery);
-  return { message: { ...same, id: messageId, dueTime }, dueTime, deliveryCount };
-}
-
-function quietly(work: () => void): void {
-  try {
-    work();
-  } catch {
-    // The channel is closed already.
-  }
 }

@@ -68,7 +68,7 @@ export class RabbitControl {
   /** The connection is gone, and with it every answer that was waited for. */
   close(): void {
     this.#channel = undefined;
-    for (const { take } of this.#asked.values()) take(gone);
+    for (const { take } of this.#asked.values()) take({ failed: "the connection to RabbitMQ was lost" });
     this.#asked.clear();
   }
 
@@ -87,7 +87,7 @@ export class RabbitControl {
     const channel = this.#assertOpen();
     const answers: unknown[] = [];
     const id = randomUUID();
-    this.#asked.set(id, { take: (answer) => void (answer === gone || answers.push(answer)) });
+    this.#asked.set(id, { take: (answer) => void (answer === gone || isFailure(answer) || answers.push(answer)) });
     channel.publish(this.#all, "", encode(ask), { correlationId: id, replyTo: this.#own });
     await new Promise((resolve) => setTimeout(resolve, pollMs));
     this.#asked.delete(id);
