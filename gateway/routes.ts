@@ -6,6 +6,7 @@ import { cacheMistakes } from "./cache-rule.ts";
 import { ContractError, type ContractMethod, type Contracts } from "./contracts.ts";
 import { deprecationMistakes } from "./deprecation.ts";
 import { type PathTemplate, parsePathTemplate, TemplateError, type TemplateOptions } from "./path-template.ts";
+import { representationMistakes } from "./representation.ts";
 import type { MatchOptions, RouteEntry } from "./router.ts";
 import { isTextType } from "./well-known.ts";
 
@@ -157,7 +158,7 @@ function maskOf(input: DescMessage): DescField | undefined {
 }
 
 function optionMistakes(method: ContractMethod["desc"]): string[] {
-  return [...deprecationMistakes(method), ...cacheMistakes(method)];
+  return [...deprecationMistakes(method), ...cacheMistakes(method), ...representationMistakes(method)];
 }
 
 function nameOf(method: ContractMethod): string {
