@@ -295,6 +295,7 @@ export const AnalyticsService: GenService<{
    * One metric of a user over a period. PERMISSION_DENIED for another user, except to administrators and to services that call in
    * nobody's name. UNAVAILABLE while the ledger is away. An answer is kept for a minute, unless the service is told otherwise
    * (ANALYTICS_CACHE_TTL): what the ledger recorded meanwhile is not in it.
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    *
    * @generated from rpc analytics.v1.AnalyticsService.Query
    */

@@ -995,6 +995,7 @@ export const TransactionService: GenService<{
    * An account's statement as a CSV file (RFC 4180, UTF-8): what was recorded in a period, in the order of its record, with the
    * balance after each. It streams, so that a statement of any length comes at once.
    * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    *
    * @generated from rpc ledger.v1.TransactionService.ExportStatement
    */
