@@ -123,6 +123,11 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .option("--out <file>", "write it there")
     .action(async (options) => run((await import("./commands/openapi.ts")).openapi(context, options)));
   program
+    .command("verify")
+    .description("hold contracts, code and deployment to the project's rules; each failure says file, rule and fix")
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/verify.ts")).verify(context, options)));
+  program
     .command("config")
     .description("what the policies are")
     .command("explain")
