@@ -3,8 +3,9 @@
  * an oracle. Prints what it finds, and the heap after a collection at a tenth of the requests and at the end; exits with 1 when there is any
  * finding.
  */
-import { setFlagsFromString } from "node:v8";
+
 import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describeFinding } from "../gateway/fuzz/describe.ts";
 import { fuzz } from "../gateway/fuzz/fuzz.ts";

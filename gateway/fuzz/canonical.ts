@@ -8,7 +8,8 @@ export function canonical(message: Message): string {
 
 function written(value: unknown): unknown {
   if (typeof value === "bigint") return { integer: String(value) };
-  if (typeof value === "number") return Object.is(value, -0) || !Number.isFinite(value) ? { number: Object.is(value, -0) ? "-0" : String(value) } : value;
+  if (typeof value === "number")
+    return Object.is(value, -0) || !Number.isFinite(value) ? { number: Object.is(value, -0) ? "-0" : String(value) } : value;
   if (value instanceof Uint8Array) return { bytes: Buffer.from(value).toString("hex") };
   if (Array.isArray(value)) return value.map(written);
   if (typeof value !== "object" || value === null) return value;

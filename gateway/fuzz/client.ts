@@ -72,7 +72,9 @@ export class FuzzClient implements Disposable {
     if (end < 0) return;
     const [line = "", ...fields] = this.#received.toString("latin1", 0, end).split("\r\n");
     const status = Number(line.split(" ")[1]);
-    const headers = new Map(fields.map((field) => [field.slice(0, field.indexOf(":")).toLowerCase(), field.slice(field.indexOf(":") + 1).trim()]));
+    const headers = new Map(
+      fields.map((field) => [field.slice(0, field.indexOf(":")).toLowerCase(), field.slice(field.indexOf(":") + 1).trim()]),
+    );
     const empty = this.#head || status === 204 || status === 304;
     const length = empty ? 0 : Number(headers.get("content-length") ?? Number.NaN);
     if (Number.isNaN(length)) throw new Error(`expected content-length, got ${[...headers.keys()]}`);

@@ -1,19 +1,27 @@
 /** Random contracts: messages with every kind of field, and rules over them as google/api/http.proto allows. */
-import { create, type DescField, type DescMessage, type FileRegistry, type MessageInitShape, setExtension } from "@bufbuild/protobuf";
-import { createFileRegistry } from "@bufbuild/protobuf";
+import {
+  create,
+  createFileRegistry,
+  type DescField,
+  type DescMessage,
+  type FileRegistry,
+  type MessageInitShape,
+  setExtension,
+} from "@bufbuild/protobuf";
 import {
   type FieldDescriptorProto,
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
+  FieldDescriptorProto_Label as Label,
+  type MethodDescriptorProtoSchema,
   MethodOptionsSchema,
+  FieldDescriptorProto_Type as Type,
 } from "@bufbuild/protobuf/wkt";
 import { http } from "#gen/google/api/annotations_pb.ts";
-import { HttpRuleSchema } from "#gen/google/api/http_pb.ts";
+import { type HttpRule, HttpRuleSchema } from "#gen/google/api/http_pb.ts";
 import { ownFiles } from "../sources/own-files.ts";
-import { type Random } from "./random.ts";
+import type { Random } from "./random.ts";
 import { isText, type MadeTemplate, randomTemplate, shapeOf } from "./template.ts";
 
 /** A rule as the contract's text has it. */
@@ -41,8 +49,8 @@ export interface MadeContract {
 /** The full name of the service. */
 export const serviceName = "fuzz.v1.Fuzz";
 
-type FieldInit = MessageInitShape<typeof FieldDescriptorProtoSchemaShape>;
-declare const FieldDescriptorProtoSchemaShape: import("@bufbuild/protobuf/codegenv2").GenMessage<FieldDescriptorProto>;
+type FieldInit = ReturnType<typeof plainField> &
+  Partial<Pick<FieldDescriptorProto, "type" | "typeName" | "oneofIndex" | "proto3Optional">>;
 
 /** Makes a contract. `turn` makes it differ from all others of a run. */
 export function randomContract(random: Random, turn: number): MadeContract {
@@ -60,7 +68,7 @@ export function randomContract(random: Random, turn: number): MadeContract {
   const typesOnly = link([create(FileDescriptorProtoSchema, plain)]);
   const rules: MadeRule[] = [];
   const shapes = new Set<string>();
-  const methods: NonNullable<MessageInitShape<typeof FileDescriptorProtoSchema>["service"]>[number]["method"] = [];
+  const methods: MessageInitShape<typeof MethodDescriptorProtoSchema>[] = [];
   const inputs = new Map<string, string>();
   for (const name of random.times(3 + random.below(6), (index) => `Call${index}`)) {
     const input = `fuzz.v1.${random.pick(names)}`;
@@ -71,7 +79,7 @@ export function randomContract(random: Random, turn: number): MadeContract {
     rules.push(...(own.length > 0 ? own : [unannotated(name)]));
     const options = create(MethodOptionsSchema);
     const [first, ...rest] = own.map(httpRule);
-    if (first !== undefined) setExtension(options, http, create(HttpRuleSchema, { ...first, additionalBindings: rest }));
+    if (first !== undefined) setExtension(options, http, Object.assign(first, { additionalBindings: rest }));
     methods.push({ name, inputType: `.${input}`, outputType: `.${input}`, options });
   }
   const file = create(FileDescriptorProtoSchema, { ...plain, service: [{ name: "Fuzz", method: methods }] });
@@ -79,6 +87,30 @@ export function randomContract(random: Random, turn: number): MadeContract {
   const found = [...inputs].map(([name, input]) => [name, types.getMessage(input)] as const);
   const known = found.filter((entry): entry is readonly [string, DescMessage] => entry[1] !== undefined);
   return { files: [...ownFiles.values(), file], types, rules, messages: new Map(known), methods: [...inputs.keys()] };
+}
+
+/** The contract with one method more, of one rule, `POST` with what `make` gives for its input. */
+export function withRule(random: Random, { files, types, messages }: MadeContract, make: (input: DescMessage) => string) {
+  const input = random.pick([...messages.values()]);
+  const template = make(input);
+  const options = create(MethodOptionsSchema);
+  setExtension(options, http, create(HttpRuleSchema, { pattern: { case: "post", value: template } }));
+  const type = `.${input.typeName}`;
+  const file = create(FileDescriptorProtoSchema, {
+    ...{ name: "fuzz/v1/one.proto", package: "fuzz.v1", syntax: "proto3" },
+    dependency: ["fuzz/v1/fuzz.proto", "google/api/annotations.proto"],
+    service: [{ name: "One", method: [{ name: "Call", inputType: type, outputType: type, options }] }],
+  });
+  const plain = files.map((one) =>
+    one.package === "fuzz.v1" ? create(FileDescriptorProtoSchema, { ...unwrapped(one), service: [] }) : one,
+  );
+  const linked = types.getMessage(input.typeName);
+  if (linked === undefined) throw new Error(`${input.typeName} was not linked`);
+  return { file: { template, files: [...plain, file] }, input: linked };
+}
+
+function unwrapped({ $typeName: _, ...fields }: FileDescriptorProto): Omit<FileDescriptorProto, "$typeName"> {
+  return fields;
 }
 
 function link(files: readonly FileDescriptorProto[]): FileRegistry {
@@ -103,9 +135,18 @@ const scalars = [Type.DOUBLE, Type.FLOAT, Type.INT64, Type.UINT64, Type.INT32, T
   ...[Type.STRING, Type.STRING, Type.STRING, Type.BYTES, Type.UINT32, Type.SFIXED32, Type.SFIXED64, Type.SINT32, Type.SINT64],
 ]);
 const keys = [Type.STRING, Type.STRING, Type.INT32, Type.INT64, Type.BOOL, Type.UINT64, Type.SFIXED32];
-const known = ["Timestamp", "Duration", "FieldMask", "Struct", "Value", "ListValue", "Any", "Empty", "StringValue", "Int64Value"].concat(
-  ["BoolValue", "BytesValue", "DoubleValue", "FloatValue", "UInt32Value", "Int32Value", "UInt64Value"],
-);
+const known = [
+  "Timestamp",
+  "Duration",
+  "FieldMask",
+  "Struct",
+  "Value",
+  "ListValue",
+  "Any",
+  "Empty",
+  "StringValue",
+  "Int64Value",
+].concat(["BoolValue", "BytesValue", "DoubleValue", "FloatValue", "UInt32Value", "Int32Value", "UInt64Value"]);
 
 function randomMessageType(random: Random, name: string, names: readonly string[]) {
   const oneofs = random.below(3);
@@ -116,14 +157,20 @@ function randomMessageType(random: Random, name: string, names: readonly string[
   // A text first, so that every message has a field that a path can hold.
   fields.push({ ...plainField("name", 1), type: Type.STRING });
   for (const index of random.times(2 + random.below(10), (at) => at)) {
-    const field = plainField(random.pick(["some_field", "other", "camelCase", "x_1", "_lead", "UPPER"]) + `_${index}`, index + 2);
+    const field = plainField(`${random.pick(["some_field", "other", "camelCase", "x_1", "_lead", "UPPER"])}_${index}`, index + 2);
     const kind = random.below(10);
     const type = randomFieldType(random, names);
     if (random.chance(0.1)) field.jsonName = random.pick(["renamed-", "json name ", "ä", "a.b", "$"]) + index;
     if (kind < 2) fields.push({ ...field, ...type, label: Label.REPEATED });
     else if (kind === 2) {
       const entry = `${camel(`_${field.name}`)}Entry`;
-      const pair = { name: entry, field: [{ ...plainField("key", 1), type: random.pick(keys) }, { ...plainField("value", 2), ...type }] };
+      const pair = {
+        name: entry,
+        field: [
+          { ...plainField("key", 1), type: random.pick(keys) },
+          { ...plainField("value", 2), ...type },
+        ],
+      };
       nested.push({ ...pair, options: { mapEntry: true } });
       fields.push({ ...field, type: Type.MESSAGE, typeName: `.fuzz.v1.${name}.${entry}`, label: Label.REPEATED });
     } else if (kind < 5 && oneofs > 0) fields.push({ ...field, ...type, oneofIndex: random.below(oneofs) });
@@ -132,7 +179,9 @@ function randomMessageType(random: Random, name: string, names: readonly string[
       optional.push({ name: `_${field.name}` });
     } else fields.push({ ...field, ...type });
   }
-  const used = oneofDecl.map((_, index) => fields.some(({ oneofIndex, proto3Optional }) => oneofIndex === index && !proto3Optional));
+  const used = oneofDecl.map((_, index) =>
+    fields.some(({ oneofIndex, proto3Optional }) => oneofIndex === index && !proto3Optional),
+  );
   // A oneof needs a member.
   for (const [index, has] of used.entries()) {
     if (!has) fields.push({ ...plainField(`member_${index}`, 100 + index), type: Type.STRING, oneofIndex: index });
@@ -182,11 +231,11 @@ function pickField(random: Random, fields: readonly DescField[]): DescField | un
   return fields.length === 0 ? undefined : random.pick(fields);
 }
 
-function httpRule({ httpMethod, template, body, responseBody }: MadeRule): MessageInitShape<typeof HttpRuleSchema> {
+function httpRule({ httpMethod, template, body, responseBody }: MadeRule): HttpRule {
   const lower = httpMethod.toLowerCase();
   const pattern =
     lower === "get" || lower === "put" || lower === "post" || lower === "delete" || lower === "patch"
       ? ({ case: lower, value: template } as const)
       : ({ case: "custom", value: { kind: httpMethod, path: template } } as const);
-  return { pattern, body, responseBody };
+  return create(HttpRuleSchema, { pattern, body, responseBody });
 }

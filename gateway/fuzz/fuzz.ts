@@ -49,11 +49,17 @@ export interface FuzzReport {
 const hangMs = 10_000;
 
 /** Runs. */
-export async function fuzz({ requests, seed, connections = 16, perContract = 1000, onProgress }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzz({
+  requests,
+  seed,
+  connections = 16,
+  perContract = 1000,
+  onProgress,
+}: FuzzOptions): Promise<FuzzReport> {
   const random = new Random(seed);
   let contract = randomContract(random, 0);
   const source = new Turns(filesOf(contract));
-  const recorder = new Recorder();
+  const recorder = new Recorder(contract.types);
   const gateway = await startFuzzed(source, recorder);
   const clients = random.times(connections, () => new FuzzClient(gateway.port));
   const report: FuzzReport = {
@@ -74,6 +80,7 @@ export async function fuzz({ requests, seed, connections = 16, perContract = 100
       if (report.contracts > 0) {
         contract = randomContract(random, report.contracts);
         source.turn(filesOf(contract));
+        recorder.types = contract.types;
       }
       report.contracts++;
       report.rules += contract.rules.length;

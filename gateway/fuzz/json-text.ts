@@ -23,7 +23,8 @@ export class Raw {
 
 /** The JSON of a message in another spelling: names, numbers as texts and the reverse, blanks, the order of members. */
 export function respell(random: Random, type: DescMessage, json: unknown): Loose {
-  if (typeof json !== "object" || json === null || Array.isArray(json) || type.typeName.startsWith("google.protobuf.")) return loose(json);
+  if (typeof json !== "object" || json === null || Array.isArray(json) || type.typeName.startsWith("google.protobuf."))
+    return loose(json);
   const members = Object.entries(json).flatMap(([key, value]): [string, Loose][] => {
     const field = type.fields.find(({ jsonName }) => jsonName === key);
     if (field === undefined) return [[key, loose(value)]];
@@ -67,9 +68,11 @@ export function mutate(random: Random, json: Loose): Loose {
     const [key, value] = members[at] ?? ["", null];
     const kind = random.below(12);
     if (kind === 0) members.push([key, random.pick([value, junk(random)])]);
-    else if (kind === 1) members[at] = [random.pick([`${key}x`, key.toUpperCase(), "", "__proto__", `[${key}]`, " ", "01"]), value];
+    else if (kind === 1)
+      members[at] = [random.pick([`${key}x`, key.toUpperCase(), "", "__proto__", `[${key}]`, " ", "01"]), value];
     else if (kind === 2) members.splice(at, 1);
-    else if (kind === 3) members.push([random.pick(["nope", "__proto__", "constructor", "@type", "name", "value", "0"]), junk(random)]);
+    else if (kind === 3)
+      members.push([random.pick(["nope", "__proto__", "constructor", "@type", "name", "value", "0"]), junk(random)]);
     else members[at] = [key, mutate(random, value)];
     return new Pairs(members);
   }
@@ -89,16 +92,116 @@ export function junk(random: Random): Loose {
   return random.pick(strays);
 }
 
-const numbers = ["0", "-0", "1", "-1", "1.5", "1e2", "1E+2", "1e-2", "100e-2", "1.0", "00", "01", "+1", "1.", ".5", "0x10", "1e400", "-1e400"].concat([
-  ...["1e-400", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967295", "4294967296", "9007199254740993", "1e19", "-0.0"],
-  ...["9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551615", "18446744073709551616", "1_0", "1n"],
-  ...["3.5e38", "3.4028235e38", "1.7976931348623159e308", "0e99999", "0.1e1", "NaN", "Infinity", "-Infinity", "nan", "inf", " 1", "1 ", ""],
+const numbers = [
+  "0",
+  "-0",
+  "1",
+  "-1",
+  "1.5",
+  "1e2",
+  "1E+2",
+  "1e-2",
+  "100e-2",
+  "1.0",
+  "00",
+  "01",
+  "+1",
+  "1.",
+  ".5",
+  "0x10",
+  "1e400",
+  "-1e400",
+].concat([
+  ...[
+    "1e-400",
+    "2147483647",
+    "2147483648",
+    "-2147483648",
+    "-2147483649",
+    "4294967295",
+    "4294967296",
+    "9007199254740993",
+    "1e19",
+    "-0.0",
+  ],
+  ...[
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1_0",
+    "1n",
+  ],
+  ...[
+    "3.5e38",
+    "3.4028235e38",
+    "1.7976931348623159e308",
+    "0e99999",
+    "0.1e1",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "nan",
+    "inf",
+    " 1",
+    "1 ",
+    "",
+  ],
 ]);
-const strays = ["KIND_A", "KIND_NOPE", "kind_a", "true", "null", "1.5s", "-0.5s", "1s ", "1.s", "315576000000.5s", "2030-01-01T00:00:00Z"].concat([
-  ...["2030-02-30T00:00:00Z", "2030-01-01T24:00:00Z", "2030-01-01t00:00:00z", "0000-01-01T00:00:00Z", "2030-01-01T00:00:00.1234567890Z"],
-  ...["2030-01-01T00:00:00+23:59", "2030-01-01T00:00:00+24:00", "9999-12-31T23:59:59-00:01", "2030-01-01T00:00:60Z", "2000-02-29T12:00:00Z"],
-  ...["a,b", "a.b,c_d", "fooBar", "a,,b", "*", "a b", "_a", "a_1", "AAE=", "AAE", "-_8", "AA=", "A", "A===", "AAA=A", "\ud800", "x\udc00y"],
-  ...["fuzz.v1.Message0", "type.googleapis.com/fuzz.v1.Message0", "type.googleapis.com/google.protobuf.Duration", "\u0000", "ä€😀"],
+const strays = [
+  "KIND_A",
+  "KIND_NOPE",
+  "kind_a",
+  "true",
+  "null",
+  "1.5s",
+  "-0.5s",
+  "1s ",
+  "1.s",
+  "315576000000.5s",
+  "2030-01-01T00:00:00Z",
+].concat([
+  ...[
+    "2030-02-30T00:00:00Z",
+    "2030-01-01T24:00:00Z",
+    "2030-01-01t00:00:00z",
+    "0000-01-01T00:00:00Z",
+    "2030-01-01T00:00:00.1234567890Z",
+  ],
+  ...[
+    "2030-01-01T00:00:00+23:59",
+    "2030-01-01T00:00:00+24:00",
+    "9999-12-31T23:59:59-00:01",
+    "2030-01-01T00:00:60Z",
+    "2000-02-29T12:00:00Z",
+  ],
+  ...[
+    "a,b",
+    "a.b,c_d",
+    "fooBar",
+    "a,,b",
+    "*",
+    "a b",
+    "_a",
+    "a_1",
+    "AAE=",
+    "AAE",
+    "-_8",
+    "AA=",
+    "A",
+    "A===",
+    "AAA=A",
+    "\ud800",
+    "x\udc00y",
+  ],
+  ...[
+    "fuzz.v1.Message0",
+    "type.googleapis.com/fuzz.v1.Message0",
+    "type.googleapis.com/google.protobuf.Duration",
+    "\u0000",
+    "ä€😀",
+  ],
 ]);
 
 /** Writes it, with blanks and escapes here and there. */
@@ -108,7 +211,9 @@ export function write(random: Random, json: Loose): string {
   if (typeof json === "string") return random.chance(0.05) ? escaped(json) : JSON.stringify(json);
   if (Array.isArray(json)) return `[${json.map((item) => `${blank()}${write(random, item)}${blank()}`).join(",")}]`;
   if (json instanceof Pairs) {
-    const members = json.members.map(([key, value]) => `${blank()}${write(random, key)}${blank()}:${blank()}${write(random, value)}`);
+    const members = json.members.map(
+      ([key, value]) => `${blank()}${write(random, key)}${blank()}:${blank()}${write(random, value)}`,
+    );
     return `{${members.join(",")}${blank()}}`;
   }
   return JSON.stringify(json);

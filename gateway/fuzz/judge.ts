@@ -1,11 +1,11 @@
 /** Whether what became of a request is what must become of it. */
-import { create, type DescField, type DescMessage, fromBinary, fromJson, type JsonValue, type Message, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, fromBinary, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { canonical } from "./canonical.ts";
 import type { FuzzReply } from "./client.ts";
 import type { MadeContract } from "./contract.ts";
 import type { Expectation, FuzzRequest } from "./oracle.ts";
-import type { Recorded } from "./recorder.ts";
+import { isExpressible, type Recorded } from "./recorder.ts";
 
 /** What happened. */
 export interface Outcome {
@@ -34,36 +34,28 @@ export function judge(outcome: Outcome): string | undefined {
   if (call.method !== expected.rule.method) return `called ${call.method}, expected ${expected.rule.method}`;
   if (!isSame(expected.input, call.bytes, expected.bytes)) return "another message";
   if (reply.status !== 200) return `status ${reply.status}, expected 200`;
-  return outcome.request.httpMethod === "HEAD" ? undefined : judgeAnswer(outcome, expected);
+  return outcome.request.httpMethod === "HEAD" ? undefined : judgeAnswer(outcome, expected, call.bytes);
 }
 
 /** The backend answers with its request, so the answer says it once more. */
-function judgeAnswer({ contract, reply }: Outcome, { rule, input, bytes }: Expectation & { kind: "call" }): string | undefined {
+function judgeAnswer(
+  { contract, reply }: Outcome,
+  { rule, input }: Expectation & { kind: "call" },
+  bytes: Uint8Array,
+): string | undefined {
   const sent = fromBinary(input, bytes);
+  const { types: registry } = contract;
+  const answered = isExpressible(input, sent, registry) ? sent : create(input);
   const field = input.fields.find(({ name }) => name === rule.responseBody);
   const body = reply?.body ?? Buffer.alloc(0);
   if (field?.fieldKind === "message" && field.message.typeName === "google.api.HttpBody") {
-    const value = reflect(input, sent, false).get(field).message as Message & { data: Uint8Array };
+    const value = reflect(input, answered, false).get(field).message as Message & { data: Uint8Array };
     return Buffer.compare(body, value.data) === 0 ? undefined : "another answer than the bytes";
   }
-  try {
-    const json = JSON.parse(body.toString()) as JsonValue;
-    if (field !== undefined && json === null) return undefined;
-    const whole = field === undefined ? json : { [field.jsonName]: json };
-    const answered = fromJson(input, whole, { registry: contract.types });
-    const expected = field === undefined ? sent : only(input, field, sent);
-    if (field !== undefined && !reflect(input, expected, false).isSet(field)) return undefined;
-    return isSame(input, toBinary(input, answered), toBinary(input, expected)) ? undefined : "another answer";
-  } catch (error) {
-    return `the answer cannot be read: ${error}`;
-  }
-}
-
-function only(type: DescMessage, field: DescField, message: Message): Message {
-  const part = reflect(type, create(type), false);
-  const whole = reflect(type, message, false);
-  if (whole.isSet(field)) part.set(field, whole.get(field));
-  return part.message;
+  const whole = toJson(input, answered, { registry }) as JsonObject;
+  const defaults = toJson(input, create(input), { registry, alwaysEmitImplicit: true }) as JsonObject;
+  const expected = field === undefined ? whole : (whole[field.jsonName] ?? defaults[field.jsonName] ?? null);
+  return body.toString() === JSON.stringify(expected) ? undefined : "another answer";
 }
 
 function isSame(type: DescMessage, a: Uint8Array, b: Uint8Array): boolean {

@@ -101,7 +101,8 @@ function compare(a: readonly Part[], b: readonly Part[]): number {
   for (let index = 0; index < Math.max(a.length, b.length); index++) {
     const [left, right] = [a[index], b[index]];
     // The end of one: what the other has there can only be "**", or what follows one.
-    if (left === undefined || right === undefined) return left === undefined ? (behindDeep(b, index) ? 1 : -1) : behindDeep(a, index) ? -1 : 1;
+    if (left === undefined || right === undefined)
+      return left === undefined ? (behindDeep(b, index) ? 1 : -1) : behindDeep(a, index) ? -1 : 1;
     if (left.kind !== right.kind) return left.kind - right.kind;
     if (left.kind === 2) return b.length - a.length;
   }
@@ -114,6 +115,7 @@ function behindDeep(parts: readonly Part[], index: number): boolean {
 
 /** Percent escapes undone; undefined when they are none, or not UTF-8. */
 function decoded(text: string): string | undefined {
+  if (!text.includes("%")) return text;
   if (/%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
   const bytes: number[] = [];
   for (const [, hex, plain = ""] of text.matchAll(/%([0-9a-fA-F]{2})|([^%])/gu)) {
@@ -129,5 +131,9 @@ function decoded(text: string): string | undefined {
 
 /** "The percent-encoded slash is kept as it is" where a variable may have several segments. */
 function decodedButSlashes(text: string): string {
-  return text.replace(/%2f/gi, "\n$&\n").split("\n").map((part) => (/^%2f$/i.test(part) ? part : (decoded(part) ?? ""))).join("");
+  return text
+    .replace(/%2f/gi, "\n$&\n")
+    .split("\n")
+    .map((part) => (/^%2f$/i.test(part) ? part : (decoded(part) ?? "")))
+    .join("");
 }

@@ -44,7 +44,8 @@ export function textTree(field: DescField, text: string): Tree {
 }
 
 function scalarTree(type: ScalarType, text: string): Tree {
-  if (type === ScalarType.STRING || type === ScalarType.BYTES || type === ScalarType.DOUBLE || type === ScalarType.FLOAT) return text;
+  if (type === ScalarType.STRING || type === ScalarType.BYTES || type === ScalarType.DOUBLE || type === ScalarType.FLOAT)
+    return text;
   if (type !== ScalarType.BOOL) {
     if (!/^-?[0-9]+$/.test(text)) throw new Refused(`no integer: ${text}`);
     return text;
@@ -71,7 +72,8 @@ function resolve(input: DescMessage, name: string): { fields: DescField[]; key: 
   let type: DescMessage | undefined = input;
   for (const part of names) {
     const known: DescMessage | undefined = type;
-    const field = known?.fields.find(({ jsonName }) => jsonName === part) ?? known?.fields.find((candidate) => candidate.name === part);
+    const field: DescField | undefined =
+      known?.fields.find(({ jsonName }) => jsonName === part) ?? known?.fields.find((candidate) => candidate.name === part);
     if (field === undefined) throw new Refused(`unknown parameter ${name}`);
     fields.push(field);
     type = field.fieldKind === "message" && !isText(field.message) ? field.message : undefined;
@@ -80,7 +82,8 @@ function resolve(input: DescMessage, name: string): { fields: DescField[]; key: 
   if (leaf === undefined || (leaf.message !== undefined && !isText(leaf.message))) throw new Refused(`${name} is a message`);
   if ((leaf.fieldKind === "map") !== (bracket !== undefined)) throw new Refused(`${name}: brackets are for maps`);
   // Messages whose JSON is not an object of their fields: the query can set those all the same.
-  if (fields.some(({ parent }) => /^google\.protobuf\.(Any|Struct|Value|ListValue)$/.test(parent.typeName))) throw new Unknowable(name);
+  if (fields.some(({ parent }) => /^google\.protobuf\.(Any|Struct|Value|ListValue)$/.test(parent.typeName)))
+    throw new Unknowable(name);
   return { fields, key: leaf.fieldKind === "map" ? strictKey(leaf.mapKey, bracket ?? "") : undefined };
 }
 
@@ -94,7 +97,10 @@ export function valueAt(plain: PlainObject, fields: readonly DescField[]): Plain
 function decoded(text: string): string {
   const spaced = text.replaceAll("+", "%20");
   if (/[^\x21-\x7e]/.test(spaced) || /%(?![0-9a-fA-F]{2})/.test(spaced)) throw new Refused(`no query: ${text}`);
-  const hex = spaced.replace(/[^%]|%(..)/g, (plain, code: string | undefined) => code ?? plain.charCodeAt(0).toString(16).padStart(2, "0"));
+  const hex = spaced.replace(
+    /[^%]|%(..)/g,
+    (plain, code: string | undefined) => code ?? plain.charCodeAt(0).toString(16).padStart(2, "0"),
+  );
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.from(hex, "hex"));
   } catch {

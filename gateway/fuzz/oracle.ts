@@ -4,11 +4,13 @@
  */
 import { type DescField, type DescMessage, fromBinary, fromJson, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { canonical } from "./canonical.ts";
 import type { MadeContract, MadeRule } from "./contract.ts";
 import { isObject, parseTree, Refused, type Tree, Unknowable } from "./json-tree.ts";
 import { naiveMatch } from "./naive-match.ts";
 import { mergeQuery, put, textTree, valueAt } from "./naive-query.ts";
 import { isWrapper, type Plain, type PlainObject, plainObject, strictField, strictMessage, takesNull } from "./strict-json.ts";
+import { checkWire } from "./strict-wire.ts";
 
 /** A request as the client sends it. */
 export interface FuzzRequest {
@@ -46,12 +48,13 @@ export function expectationOf(contract: MadeContract, request: FuzzRequest): Exp
   const bodyField = input.fields.find(({ name }) => name === rule.body);
   const mediaType = (request.contentType.split(";")[0] ?? "").trim().toLowerCase();
   const json = mediaType === "" || mediaType === "application/json";
-  const anyType = rule.body === "" || bodyField?.message?.typeName === httpBody;
+  const anyType = rule.body === "" || isBytes(bodyField);
   if (request.body.length > 0 && !json && mediaType !== protobuf && !anyType) {
     return { kind: "refusal", status: 415, why: `media type ${mediaType}` };
   }
   try {
     const { types } = contract;
+    if (mediaType === protobuf && rule.body !== "" && !anyType) checkWire(bodyField?.message ?? input, request.body);
     const merged = merge({ contract, request, rule, values, input, bodyField, binary: mediaType === protobuf });
     const message = fromJson(input, merged as JsonValue, { registry: types, recursionLimit: 1000 });
     return { kind: "call", rule, input, bytes: toBinary(input, message) };
@@ -62,7 +65,11 @@ export function expectationOf(contract: MadeContract, request: FuzzRequest): Exp
   }
 }
 
-const httpBody = "google.api.HttpBody";
+/** One HttpBody, and not a list or map of them. */
+function isBytes(field: DescField | undefined): boolean {
+  return field?.fieldKind === "message" && field.message.typeName === "google.api.HttpBody";
+}
+
 const protobuf = "application/x-protobuf";
 
 interface Parts {
@@ -85,7 +92,8 @@ function merge(parts: Parts): PlainObject {
     const own = path.get(nameOf(fields));
     if (own !== undefined) {
       const leaf = fields.at(-1);
-      if (leaf === undefined || !isSame(leaf, textTree(leaf, value), textTree(leaf, own.text), contract)) throw new Refused("path and query differ");
+      if (leaf === undefined || !isSame(leaf, textTree(leaf, value), textTree(leaf, own.text), contract))
+        throw new Refused("path and query differ");
       return "skip";
     }
     if (inBody(fields)) throw new Refused("belongs to the body");
@@ -112,8 +120,11 @@ function bodyOf({ contract, request, rule, input, bodyField, binary }: Parts): {
     if (body.length > 0) throw new Refused("a body, and none is mapped");
     return { plain, tree: undefined };
   }
-  if (bodyField?.message?.typeName === httpBody) {
-    const raw = { content_type: contentType === "" ? "application/octet-stream" : contentType, data: Buffer.from(body).toString("base64") };
+  if (bodyField !== undefined && isBytes(bodyField)) {
+    const raw = {
+      content_type: contentType === "" ? "application/octet-stream" : contentType,
+      data: Buffer.from(body).toString("base64"),
+    };
     plain[bodyField.name] = Object.assign(plainObject(), raw);
     return { plain, tree: undefined };
   }
@@ -122,13 +133,16 @@ function bodyOf({ contract, request, rule, input, bodyField, binary }: Parts): {
     const type = bodyField === undefined ? input : bodyField.fieldKind === "message" ? bodyField.message : undefined;
     if (type === undefined) throw new Refused("no message");
     const message = fromBinary(type, body, { readUnknownFields: false });
-    let json: JsonValue;
+    let written: Plain;
     try {
-      json = toJson(type, message, { registry: types }) as JsonValue;
+      const json = toJson(type, message, { registry: types }) as JsonValue;
+      written = strictMessage(type, parseTree(Buffer.from(JSON.stringify(json))), types);
     } catch (error) {
       throw new Unknowable(`${error}`);
     }
-    const written = strictMessage(type, parseTree(Buffer.from(JSON.stringify(json))), types);
+    // JSON has no NullValue but null, and JSON.stringify no -0.
+    const read = fromJson(type, written as JsonValue, { registry: types, recursionLimit: 1000 });
+    if (canonical(read) !== canonical(message)) throw new Unknowable("more than JSON can say");
     if (bodyField === undefined) return { plain: written as PlainObject, tree: undefined };
     plain[bodyField.name] = written;
     return { plain, tree: undefined };
@@ -144,7 +158,8 @@ function bodyOf({ contract, request, rule, input, bodyField, binary }: Parts): {
 function fillMask({ rule, input, bodyField }: Parts, merged: PlainObject, tree: Tree | undefined): void {
   const masks = input.fields.filter(({ message }) => message?.typeName === "google.protobuf.FieldMask");
   const [mask] = masks;
-  if (rule.httpMethod !== "PATCH" || bodyField?.fieldKind !== "message" || masks.length !== 1 || mask?.fieldKind !== "message") return;
+  if (rule.httpMethod !== "PATCH" || bodyField?.fieldKind !== "message" || masks.length !== 1 || mask?.fieldKind !== "message")
+    return;
   if (hasOwnForm(bodyField.message)) return;
   // A mask that is a member of a oneof stands for another choice when that has been made.
   if (mask.oneof?.fields.some(({ name }) => name !== mask.name && Object.hasOwn(merged, name)) === true) return;
@@ -166,7 +181,10 @@ function pathsOf(type: DescMessage, tree: { readonly [key: string]: Tree }, pref
 
 /** Types whose JSON is not an object of their fields. */
 function hasOwnForm(type: DescMessage): boolean {
-  return isWrapper(type) || /^google\.protobuf\.(Timestamp|Duration|FieldMask|Struct|Value|ListValue|Any)$/.test(type.typeName);
+  return (
+    isWrapper(type) ||
+    /^google\.protobuf\.(Timestamp|Duration|FieldMask|Struct|Value|ListValue|Any)$|^google\.api\.HttpBody$/.test(type.typeName)
+  );
 }
 
 function fieldsOf(input: DescMessage, path: string): DescField[] {
@@ -191,9 +209,14 @@ function isSame(field: DescField, a: Tree, b: Tree, contract: MadeContract): boo
 
 function isSamePlain(field: DescField, a: Plain, b: Plain, { types }: MadeContract): boolean {
   const read = (plain: Plain) => {
-    const message = reflect(field.parent, fromJson(field.parent, { [field.name]: plain } as JsonValue, { registry: types }), false);
+    const message = reflect(
+      field.parent,
+      fromJson(field.parent, { [field.name]: plain } as JsonValue, { registry: types }),
+      false,
+    );
     const value: unknown = message.get(field);
-    if (field.message !== undefined) return Buffer.from(toBinary(field.message, (value as { message: never }).message)).toString("hex");
+    if (field.message !== undefined)
+      return Buffer.from(toBinary(field.message, (value as { message: never }).message)).toString("hex");
     return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
   };
   return Object.is(read(a), read(b));

@@ -2,12 +2,12 @@
 import { create, type DescField, type DescMessage, toBinary, toJson } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { type MadeContract, type MadeRule, serviceName } from "./contract.ts";
-import { junk, loose, type Loose, mutate, respell, respellField, write } from "./json-text.ts";
+import { junk, type Loose, loose, mutate, respell, respellField, write } from "./json-text.ts";
 import { fill, randomMessage } from "./messages.ts";
 import type { FuzzRequest } from "./oracle.ts";
 import type { Random } from "./random.ts";
 import { isText, literals, verbs } from "./template.ts";
-import { randomText } from "./values.ts";
+import { randomEnum, randomScalar, randomText } from "./values.ts";
 
 /** A request. */
 export function randomRequest(random: Random, contract: MadeContract): FuzzRequest {
@@ -15,7 +15,11 @@ export function randomRequest(random: Random, contract: MadeContract): FuzzReque
   const input = contract.messages.get(rule.method);
   if (input === undefined) throw new Error(`no method ${rule.method}`);
   const path = random.chance(0.03) ? rubbishPath(random) : randomPath(random, rule, input, contract);
-  const httpMethod = random.chance(0.05) ? random.pick(otherMethods) : rule.httpMethod === "*" ? random.pick(otherMethods) : rule.httpMethod;
+  const httpMethod = random.chance(0.05)
+    ? random.pick(otherMethods)
+    : rule.httpMethod === "*"
+      ? random.pick(otherMethods)
+      : rule.httpMethod;
   const query = randomQuery(random, rule, input, contract);
   return { httpMethod, path, query, ...randomBody(random, rule, input, contract) };
 }
@@ -44,7 +48,8 @@ function mutateSegments(random: Random, segments: string[]): void {
   const kind = random.below(4);
   if (kind === 0) segments.splice(at, 0, random.chance(0.3) ? "" : randomSegment(random));
   else if (kind === 1) segments.splice(at, 1);
-  else if (kind === 2) segments[at] = random.pick(["%", "%zz", "%ff", "%c3%28", "*", "**", "{name}", ":", "a:", ".", "..", "%2E%2E"]);
+  else if (kind === 2)
+    segments[at] = random.pick(["%", "%zz", "%ff", "%c3%28", "*", "**", "{name}", ":", "a:", ".", "..", "%2E%2E"]);
   else segments[at] = random.pick(literals);
 }
 
@@ -62,13 +67,19 @@ function rubbishPath(random: Random): string {
 /** A text that the field takes, mostly. */
 function variableText(random: Random, input: DescMessage, name: string, contract: MadeContract): string {
   const field = leafOf(input, name.split("."));
-  return encode(random, random.chance(0.1) ? String(strayText(random)) : textOf(random, field, contract)) || random.pick(["0", "x"]);
+  return (
+    encode(random, random.chance(0.1) ? String(strayText(random)) : textOf(random, field, contract)) || random.pick(["0", "x"])
+  );
 }
 
 function encode(random: Random, text: string): string {
   const encoded = encodeURIComponent(text.toWellFormed()).replaceAll("!", random.pick(["!", "%21"]));
   if (!random.chance(0.2)) return encoded;
-  return encoded.replaceAll("%3A", ":").replaceAll("%40", "@").replaceAll("%2C", ",").replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase());
+  return encoded
+    .replaceAll("%3A", ":")
+    .replaceAll("%40", "@")
+    .replaceAll("%2C", ",")
+    .replace(/%[0-9A-F]{2}/g, (code) => code.toLowerCase());
 }
 
 function strayText(random: Random): string {
@@ -89,29 +100,27 @@ function leafOf(input: DescMessage, names: readonly string[]): DescField {
 
 /** The text of one value of the field, as a path or query has it. */
 function textOf(random: Random, field: DescField, { types }: MadeContract): string {
-  const single = { ...field };
   if (field.message !== undefined) {
-    const json = toJson(field.message, randomMessage({ random, types }, field.message), { registry: types });
-    return typeof json === "object" ? "{}" : String(json);
+    if (!isText(field.message)) return "{}";
+    return String(toJson(field.message, randomMessage({ random, types }, field.message)));
   }
-  if (field.fieldKind === "list" || field.fieldKind === "map") {
-    const message = reflect(field.parent, create(field.parent), false);
-    fill({ random, types }, message, single as DescField);
-    const json = Object.values(toJson(field.parent, message.message, { registry: types }) as object)[0] ?? [];
-    return String(Object.values(json)[0] ?? "0");
+  if (field.enum !== undefined) {
+    const number = randomEnum(random, field.enum);
+    return random.chance(0.3) ? String(number) : (field.enum.value[number]?.name ?? String(number));
   }
-  const message = reflect(field.parent, create(field.parent), false);
-  fill({ random, types }, message, field);
-  const json = Object.values(toJson(field.parent, message.message, { registry: types, alwaysEmitImplicit: true, useProtoFieldName: true }) as object);
-  const names = Object.keys(toJson(field.parent, message.message, { registry: types, alwaysEmitImplicit: true, useProtoFieldName: true }) as object);
-  return String(json[names.indexOf(field.name)] ?? "0");
+  const value = randomScalar(random, field.scalar);
+  if (!(value instanceof Uint8Array)) return Object.is(value, -0) ? "-0" : String(value);
+  return Buffer.from(value).toString(random.pick(["base64", "base64url"]));
 }
 
 function randomQuery(random: Random, rule: MadeRule, input: DescMessage, contract: MadeContract): string | undefined {
   const share = rule.body === "*" ? 0.05 : 0.6;
   if (!random.chance(share)) return random.chance(0.05) ? random.pick(["", "&", "&&", "="]) : undefined;
   const pairs = random.times(1 + random.below(4), () => randomPair(random, rule, input, contract));
-  if (random.chance(0.03)) pairs.push(random.pick(["nope=1", "%zz=1", "name=%ff", "=", "a", "name[a]=1", "name.x=1", "some_field_1", "%00=", "name=a#b"]));
+  if (random.chance(0.03))
+    pairs.push(
+      random.pick(["nope=1", "%zz=1", "name=%ff", "=", "a", "name[a]=1", "name.x=1", "some_field_1", "%00=", "name=a#b"]),
+    );
   return pairs.join("&");
 }
 
@@ -128,7 +137,10 @@ function randomPair(random: Random, rule: MadeRule, input: DescMessage, contract
   }
   if (field === undefined) return "x=1";
   const text = random.chance(0.06) ? strayText(random) : textOf(random, field, contract);
-  const key = field.fieldKind === "map" && random.chance(0.95) ? `[${random.pick(["a", "1", "true", "-5", "0", "k]k", "ä", "01", "false"])}]` : "";
+  const key =
+    field.fieldKind === "map" && random.chance(0.95)
+      ? `[${random.pick(["a", "1", "true", "-5", "0", "k]k", "ä", "01", "false"])}]`
+      : "";
   const name = encode(random, names.join(".") + key).replaceAll("%5B", random.pick(["[", "%5B"]));
   const value = encode(random, text);
   return `${name}=${random.chance(0.3) ? value.replaceAll("%20", "+") : value}`;
@@ -145,13 +157,23 @@ function randomBody(random: Random, rule: MadeRule, input: DescMessage, contract
   if (random.chance(0.05)) return binaryBody(random, field, input, contract);
   const right = rightJson(random, field, input, contract);
   const kind = random.below(20);
-  const text = write(random, kind < 12 ? right : kind < 18 ? mutate(random, kind === 17 ? mutate(random, right) : right) : junk(random));
+  const text = write(
+    random,
+    kind < 12 ? right : kind < 18 ? mutate(random, kind === 17 ? mutate(random, right) : right) : junk(random),
+  );
   const body = Buffer.from(text);
   if (kind === 19) return { contentType, body: mutateBytes(random, body) };
   return { contentType, body };
 }
 
-const mediaTypes = ["application/json", "APPLICATION/JSON; charset=UTF-8", 'application/json;charset="utf-8"', "", "text/plain", "a/b"];
+const mediaTypes = [
+  "application/json",
+  "APPLICATION/JSON; charset=UTF-8",
+  'application/json;charset="utf-8"',
+  "",
+  "text/plain",
+  "a/b",
+];
 
 function rightJson(random: Random, field: DescField | undefined, input: DescMessage, { types }: MadeContract): Loose {
   const options = { random, types, share: random.pick([0.1, 0.3, 0.6]) };
@@ -173,7 +195,8 @@ function mutateBytes(random: Random, bytes: Uint8Array): Uint8Array {
   const copy = [...bytes];
   const kind = random.below(4);
   if (kind === 0) return Uint8Array.from(copy.slice(0, random.below(copy.length + 1)));
-  if (kind === 1) copy.splice(random.below(copy.length + 1), 0, random.pick([...Buffer.from('{}[],:"\\ 0x\u0000'), 0xff, 0xc3, 0xed]));
+  if (kind === 1)
+    copy.splice(random.below(copy.length + 1), 0, random.pick([...Buffer.from('{}[],:"\\ 0x\u0000'), 0xff, 0xc3, 0xed]));
   else if (kind === 2 && copy.length > 0) copy[random.below(copy.length)] = random.below(256);
   else copy.push(...Buffer.from(random.pick([" ", "x", "{}", "\u0000", ",", "null", "]".repeat(200), "[".repeat(200)])));
   return Uint8Array.from(copy);

@@ -85,7 +85,7 @@ function strictValue(field: DescField, tree: Tree, types: Registry): Plain {
   if (field.enum === undefined) return strictScalar(field.scalar, tree);
   if (field.enum.typeName === "google.protobuf.NullValue" && tree === null) return null;
   if (typeof tree === "string") return tree;
-  return Number(integer(ScalarType.INT32, numberText(tree)));
+  return Number(integer(ScalarType.INT32, shortExponent(numberText(tree))));
 }
 
 function strictScalar(type: ScalarType, tree: Tree): Plain {
@@ -104,7 +104,7 @@ function strictScalar(type: ScalarType, tree: Tree): Plain {
       if (tree === "NaN" || tree === "Infinity" || tree === "-Infinity") return tree;
       return finite(typeof tree === "string" ? tree : numberText(tree));
     default:
-      return String(integer(type, typeof tree === "string" ? tree : numberText(tree)));
+      return String(integer(type, typeof tree === "string" ? tree : shortExponent(numberText(tree))));
   }
   throw new Refused(`no ${ScalarType[type]}`);
 }
@@ -112,6 +112,12 @@ function strictScalar(type: ScalarType, tree: Tree): Plain {
 function numberText(tree: Tree): string {
   if (tree instanceof NumberToken) return tree.text;
   throw new Refused("no number");
+}
+
+/** Of a number, unlike of a text, the exponent may have any length: nothing to the power of ten is nothing. */
+function shortExponent(text: string): string {
+  const [, digits = text, sign = "", exponent = "0"] = /^([^eE]*)[eE]([+-]?)0*([0-9]*)$/.exec(text) ?? [];
+  return !/[1-9]/.test(digits) ? "0" : text.replace(/[eE].*$/, `e${sign}${exponent === "" ? "0" : exponent}`);
 }
 
 /** Decimal digits, also with a point and an exponent, and nothing that a double would round to infinity. */
@@ -130,7 +136,8 @@ const ranges: Readonly<Partial<Record<ScalarType, readonly [bigint, bigint]>>> =
 
 /** Any way to write an exact integer in decimal: 1.0 and 1e2 too. At most 100 characters, and exponents of four digits. */
 function integer(type: ScalarType, text: string): bigint {
-  const [all, sign = "", whole = "", fraction = "", exponent = "0"] = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?$/.exec(text) ?? [];
+  const [all, sign = "", whole = "", fraction = "", exponent = "0"] =
+    /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?$/.exec(text) ?? [];
   if (all === undefined || text.length > 100) throw new Refused(`no integer: ${text}`);
   const scale = Number(exponent) - fraction.length;
   const digits = BigInt(whole + fraction);
@@ -161,14 +168,16 @@ const wrapperForm: Form = (type, tree) => strictScalar(type.fields[0]?.scalar ??
 const ownForms: Readonly<Record<string, Form>> = {
   // A day that the calendar has, an hour below 24, an offset that a clock can have: Date.parse takes 24:00 and rolls days over.
   "google.protobuf.Timestamp"(_type, tree) {
-    const [text, year, month, day] = (typeof tree === "string" ? /^(\d{4})-(\d\d)-(\d\d)T(?:[01]\d|2[0-3]):\d\d:\d\d/.exec(tree) : null) ?? [];
+    const [text, year, month, day] =
+      (typeof tree === "string" ? /^(\d{4})-(\d\d)-(\d\d)T(?:[01]\d|2[0-3]):\d\d:\d\d/.exec(tree) : null) ?? [];
     const days = new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)).getUTCDate();
     if (text === undefined || Number(day) < 1 || Number(day) > days) throw new Refused(`no time: ${String(tree)}`);
     return tree as string;
   },
   // Nothing after the "s", and not a nanosecond over 10,000 years.
   "google.protobuf.Duration"(_type, tree) {
-    const [all, seconds = "", fraction = ""] = (typeof tree === "string" ? /^-?([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/.exec(tree) : null) ?? [];
+    const [all, seconds = "", fraction = ""] =
+      (typeof tree === "string" ? /^-?([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/.exec(tree) : null) ?? [];
     const most = 315_576_000_000n;
     if (all === undefined || BigInt(seconds) > most) throw new Refused(`no duration: ${String(tree)}`);
     if (BigInt(seconds) === most && /[1-9]/.test(fraction)) throw new Refused(`no duration: ${String(tree)}`);
@@ -205,7 +214,8 @@ const ownForms: Readonly<Record<string, Form>> = {
       return Object.assign(plainObject(), strictMessage(type, rest, types) as PlainObject, { "@type": url });
     }
     if (Object.keys(rest).some((key) => key !== "value")) throw new Refused("more than a value");
-    if (!Object.hasOwn(rest, "value")) throw type.typeName === "google.protobuf.Value" ? new Unknowable("no value") : new Refused("no value");
+    if (!Object.hasOwn(rest, "value"))
+      throw type.typeName === "google.protobuf.Value" ? new Unknowable("no value") : new Refused("no value");
     return Object.assign(plainObject(), { "@type": url, value: strictMessage(type, rest.value ?? null, types) });
   },
 };

@@ -35,6 +35,41 @@ export function randomTemplate(random: Random, input: DescMessage): MadeTemplate
   return { text: `/${segments.join("/")}${verb}`, variables };
 }
 
+/** The same text with a character or two more, fewer or others. */
+export function mutateTemplate(random: Random, text: string): string {
+  let mutated = text;
+  for (let left = random.below(3); left >= 0; left--) {
+    const at = random.below(mutated.length + 1);
+    const kind = random.below(4);
+    const stray = random.pick([
+      "/",
+      "{",
+      "}",
+      "*",
+      "**",
+      ":",
+      "=",
+      ".",
+      "%",
+      "%41",
+      "%ff",
+      "a",
+      "_",
+      "1",
+      "?",
+      "#",
+      " ",
+      "é",
+      "{name}",
+      "{name=*}",
+    ]);
+    if (kind === 0) mutated = mutated.slice(0, at) + mutated.slice(at + 1);
+    else if (kind === 1) mutated = mutated.slice(0, at) + stray + mutated.slice(at + 1);
+    else if (kind === 2) mutated = mutated.slice(0, at) + stray + mutated.slice(at);
+  }
+  return mutated;
+}
+
 /** Literals and verbs are few, so that templates overlap. */
 export const literals = ["a", "b", "v1", "x.y", "%C3%A4", "a%20b", "~-_", "a"];
 export const verbs = ["go", "stop", "a%62c"];
@@ -46,7 +81,9 @@ export function shapeOf({ text }: MadeTemplate): string {
 
 /** Whether one text stands for a message of the type. */
 export function isText(type: DescMessage): boolean {
-  return /^google\.protobuf\.(Timestamp|Duration|FieldMask|(String|Bytes|Bool|Double|Float|U?Int(32|64))Value)$/.test(type.typeName);
+  return /^google\.protobuf\.(Timestamp|Duration|FieldMask|(String|Bytes|Bool|Double|Float|U?Int(32|64))Value)$/.test(
+    type.typeName,
+  );
 }
 
 function variable(random: Random, path: string, last: boolean): string {
