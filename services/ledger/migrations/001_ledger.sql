@@ -153,15 +153,20 @@ $$;
 CREATE CONSTRAINT TRIGGER transaction_has_postings AFTER INSERT ON transaction DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW EXECUTE FUNCTION check_postings();
 
--- At commit, each posting goes on where the one before on its account ended.
+-- At commit, each posting goes on where the one before on its account ended, and none was put in between.
 CREATE FUNCTION check_chain() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   before record;
+  after record;
 BEGIN
   SELECT number, balance INTO before FROM posting
     WHERE account_id = NEW.account_id AND (create_time, number) < (NEW.create_time, NEW.number)
     ORDER BY create_time DESC, number DESC LIMIT 1;
-  IF NEW.number <> coalesce(before.number, 0) + 1 OR NEW.balance <> coalesce(before.balance, 0) + NEW.amount THEN
+  SELECT number, balance - amount AS balance INTO after FROM posting
+    WHERE account_id = NEW.account_id AND (create_time, number) > (NEW.create_time, NEW.number)
+    ORDER BY create_time, number LIMIT 1;
+  IF NEW.number <> coalesce(before.number, 0) + 1 OR NEW.balance <> coalesce(before.balance, 0) + NEW.amount
+    OR NEW.number <> coalesce(after.number, NEW.number + 1) - 1 OR NEW.balance <> coalesce(after.balance, NEW.balance) THEN
     RAISE EXCEPTION 'posting % of account % does not go on from the one before', NEW.number, NEW.account_id
       USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = 'posting_chained';
   END IF;
