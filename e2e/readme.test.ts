@@ -57,7 +57,8 @@ describe("README.md, the tour, pasted into a shell", () => {
 
   before(async function () {
     this.timeout(180_000);
-    platform = await startPlatform();
+    const everything = services.map(({ name }) => name);
+    platform = await startPlatform({}, everything);
     const { offset, dataDir } = platform;
     const moved = blocks(section("A tour in five minutes"), "sh").map((block) =>
       block
