@@ -7,17 +7,18 @@
 import { randomUUID } from "node:crypto";
 import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "pino";
+import type { Outbox } from "#mesh/outbox/outbox.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import type { Analyst } from "./analyst.ts";
 import { sensorTypeOf } from "./sensor-types.ts";
-import { recordVerdict, type VerdictOutbox } from "./verdicts.ts";
+import { recordVerdict } from "./verdicts.ts";
 import { type Claimed, claimStored, fail, failAbandoned, release } from "./work-store.ts";
 
 /** What the runner works with. */
 export interface RunnerOptions {
   readonly db: Database;
   readonly analyst: Analyst;
-  readonly outbox: VerdictOutbox;
+  readonly outbox: Pick<Outbox, "put">;
   readonly log: Logger;
   readonly meter: Meter;
   readonly clock: () => number;

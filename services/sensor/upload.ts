@@ -7,19 +7,20 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { runWithoutContext } from "#mesh/context.ts";
 import { aborted, deadlineExceeded, from, invalidArgument } from "#mesh/errors.ts";
+import type { Outbox } from "#mesh/outbox/outbox.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import type { Analyst, RunningAnalysis } from "./analyst.ts";
 import { SampleError } from "./sample-decoder.ts";
 import type { SensorType } from "./sensor-types.ts";
 import type { Lease } from "./store.ts";
-import { recordVerdict, type VerdictOutbox } from "./verdicts.ts";
+import { recordVerdict } from "./verdicts.ts";
 import { fail, renew } from "./work-store.ts";
 
 /** What uploads work with. */
 export interface UploadParts {
   readonly db: Database;
   readonly analyst: Analyst;
-  readonly outbox: VerdictOutbox;
+  readonly outbox: Pick<Outbox, "put">;
   readonly log: Logger;
   readonly clock: () => number;
   readonly leaseMs: number;

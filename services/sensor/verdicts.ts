@@ -1,27 +1,13 @@
 /** The end of a test: its findings and the event that tells of them, stored together or not at all. */
-import type { JsonObject } from "@bufbuild/protobuf";
-import type { Database, Queryable } from "#mesh/storage/database.ts";
+import type { Outbox } from "#mesh/outbox/outbox.ts";
+import type { Database } from "#mesh/storage/database.ts";
 import { failedChecks } from "./analysis.ts";
 import type { Findings } from "./sensor-test.ts";
 import { complete } from "./work-store.ts";
 
-/** Puts an event into the outbox, in the transaction of what it tells of. */
-export interface VerdictOutbox {
-  put(tx: Queryable, event: VerdictEvent): Promise<unknown>;
-}
-
-/** What others hear of a test. */
-export interface VerdictEvent {
-  readonly topic: "sensor-tests";
-  /** The test's id: events of one test stay in order. */
-  readonly key: string;
-  readonly type: "sensor.test.completed";
-  readonly data: JsonObject;
-}
-
 /** Completes a claimed test. False, and nothing stored or told, when the claim is lost. */
 export function recordVerdict(
-  { db, outbox }: { readonly db: Database; readonly outbox: VerdictOutbox },
+  { db, outbox }: { readonly db: Database; readonly outbox: Pick<Outbox, "put"> },
   test: { readonly id: string; readonly leaseId: string },
   findings: Findings,
   now: number,
