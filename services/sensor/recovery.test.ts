@@ -78,7 +78,7 @@ describe("sensor recovery", () => {
     const id = await stored();
     await db.query("ALTER TABLE heddle_outbox.event RENAME TO away");
     try {
-      await using _ = (await serve(db, { leaseMs: 100 }).catch(() => undefined)) ?? { async [Symbol.asyncDispose]() {} };
+      await using _ = await serve(db, { leaseMs: 100 });
       await eventually("an attempt", async () => {
         return (await db.query<{ attempts: number }>("SELECT attempts FROM test"))[0]?.attempts;
       });

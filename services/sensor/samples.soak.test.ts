@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { create } from "@bufbuild/protobuf";
 import { SensorService, UploadSamplesRequestSchema } from "#gen/sensor/v1/sensor_pb.ts";
 import { Status, Verdict } from "#gen/sensor/v1/test_pb.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
 import type { Figures } from "./measured.fixture.ts";
+import { startProcess, stopProcess } from "./process.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
 const total = long ? 10_000_000 : 500_000;
@@ -22,11 +22,12 @@ describe(`sensor: ${total.toLocaleString("en")} samples by client stream`, funct
   before(async () => {
     mesh = await startMesh([]);
     // The first start fills the compile cache, as `heddle up` has it after its own first start.
-    await stop(await startService(mesh));
-    child = await startService(mesh);
+    const env = { SENSOR_DATABASE_URL: await testDatabase() };
+    await stopProcess(await startProcess(mesh, env));
+    child = await startProcess(mesh, env, "./measured.fixture.ts");
   });
   after(async () => {
-    await stop(child);
+    await stopProcess(child);
     await mesh[Symbol.asyncDispose]();
   });
 
@@ -62,35 +63,6 @@ async function* messages(count: number) {
     });
     yield create(UploadSamplesRequestSchema, sent === 0 ? { ...first, samples } : { samples });
   }
-}
-
-/** The service as a process of its own, with the flags and the compile cache that `heddle up` gives it, and its figures taken. */
-async function startService({ env, client }: TestMesh): Promise<ChildProcess> {
-  const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
-  const flags = ["--max-old-space-size=192", "--max-semi-space-size=8"];
-  const child = spawn(process.execPath, [...flags, "--import", here("./measured.fixture.ts"), here("./service.ts")], {
-    env: {
-      ...env,
-      PATH: process.env.PATH,
-      NODE_COMPILE_CACHE: here("../../node_modules/.cache/heddle"),
-      SENSOR_DATABASE_URL: await testDatabase(),
-    },
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
-  for (const end = Date.now() + 20_000; ; ) {
-    try {
-      await client(SensorService).listSensorTypes({});
-      return child;
-    } catch (error) {
-      if (child.exitCode !== null || Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  child.kill("SIGTERM");
-  if (child.exitCode === null) await once(child, "exit");
 }
 
 async function ask(child: ChildProcess, what: "begin" | "end"): Promise<unknown> {
