@@ -22,9 +22,7 @@ export const ledger = defineService({
   migrations: new URL("./migrations/", import.meta.url),
   async start({ config, db, log, meter, scope, clock }) {
     const outbox = scope.use(await openOutbox({ db, publish: waitForEvents, log, meter, clock }));
-    const announce = async (tx: Queryable, recorded: readonly Recorded[]) => {
-      for (const event of eventsOf(recorded)) await outbox.put(tx, event);
-    };
+    const announce = (tx: Queryable, recorded: readonly Recorded[]) => outbox.putAll(tx, eventsOf(recorded));
     const writer = scope.use(startWriter({ db, announce, log, meter, clock, maxBatch: config.maxBatch }));
     scope.use(startExpiry({ db, writer, log, clock, everyMs: config.holdSweepMs }));
     return { implementations: [accountHandlers({ db, writer, clock }), transactionHandlers({ db, writer, clock })] };
