@@ -14,7 +14,7 @@ import { failedPrecondition, notFound } from "#mesh/errors.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
 import { migrate } from "#mesh/storage/migrate.ts";
 import { Runner } from "./runner.ts";
-import { begun, retried, type SagaStatus, type StepShape } from "./saga-state.ts";
+import { begun, retried, type SagaFailure, type SagaStatus, type StepShape } from "./saga-state.ts";
 import { countOpen, findSaga, insertSaga, listSagas, lockSaga, recordRetry, type SagaRow, sagaLog } from "./saga-store.ts";
 
 /** What a step is told beside the saga's state. */
@@ -68,8 +68,8 @@ export interface SagaView<S = JsonObject> {
   /** The step that runs or is compensated next; of an ended saga the last one. */
   readonly step: string;
   readonly state: S;
-  /** Why it is or was compensated: gRPC's code, and the message. */
-  readonly failure?: { readonly code: number; readonly message: string };
+  /** Why it is or was compensated: gRPC's code, the message, and the reason of the error's ErrorInfo or "". */
+  readonly failure?: SagaFailure;
   /** Attempts at the present step so far. */
   readonly attempts: number;
   /** Absent when it has ended. */

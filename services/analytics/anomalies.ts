@@ -2,7 +2,6 @@
 import { setImmediate } from "node:timers/promises";
 import { quickselect } from "simple-statistics";
 import type { CurrencyFacts, Facts } from "./facts.ts";
-import type { Samples } from "./samples.ts";
 
 /** The anomalies in one currency. */
 export interface Anomalies {
@@ -49,13 +48,14 @@ async function search(currency: CurrencyFacts, threshold: number, limit: number)
   let total = 0;
   let skipped = 0;
   for (const { category, incomeSamples, expenseSamples } of currency.categories.values()) {
-    const groups = [incomeSamples, expenseSamples].filter((samples) => samples !== undefined && samples.length > 0) as Samples[];
+    const groups = [incomeSamples, expenseSamples].filter(({ length }) => length > 0);
     if (groups.length > 0 && groups.every(({ length }) => length < leastSamples)) skipped++;
     for (const samples of groups) {
-      const scale = samples.length < leastSamples ? undefined : scaleOf(samples.sizes);
+      if (samples.length < leastSamples) continue;
+      const sizes = samples.sizes();
+      const scale = scaleOf(sizes);
       if (scale === undefined) continue;
       const { median, mad, unit } = scale;
-      const { sizes } = samples;
       for (let index = 0; index < sizes.length; index++) {
         const z = ((sizes[index] ?? 0) - median) / unit;
         if (Math.abs(z) < threshold) continue;

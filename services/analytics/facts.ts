@@ -1,22 +1,19 @@
-/** What all metrics are computed from: a user's postings of a period, added up as they come. */
-import { bucketFinder, type Period } from "./period.ts";
+/** What all metrics are computed from: a user's postings of a period, added up. Pure. */
+import type { Period } from "./period.ts";
 import { Samples } from "./samples.ts";
 import { Sums } from "./sums.ts";
 
-/** Postings in columns: the n-th value of each belongs to the n-th posting. */
-export interface PostingColumns {
-  /** Milliseconds since the epoch. */
-  readonly times: readonly bigint[];
-  /** Minor units; below 0: taken from the account. */
-  readonly amounts: readonly bigint[];
-  readonly kinds: readonly PostingKind[];
-  /** Where the category stands in `categories`. */
-  readonly categoryIndexes: readonly number[];
-  readonly currencyIndexes: readonly number[];
-  /** 16 bytes of each one's transaction id. */
-  readonly ids: Uint8Array;
-  readonly categories: readonly string[];
-  readonly currencies: readonly string[];
+/** Postings of one currency, category, kind and sign. Several may have the same four: they add to each other. */
+export interface PostingGroup {
+  readonly currency: string;
+  readonly category: string;
+  readonly kind: PostingKind;
+  /** True: all amounts are above 0; else all are below. */
+  readonly positive: boolean;
+  /** The sum of amounts, in minor units, and the number of postings in each bucket that has any. */
+  readonly buckets: readonly { readonly bucket: number; readonly sum: bigint; readonly count: number }[];
+  /** Where single postings were asked for: 32 bytes each, as Samples has them. */
+  readonly postings: Uint8Array;
 }
 
 /** What a posting is to us. Transfers do not count; refunds take back what they refund. */
@@ -39,23 +36,18 @@ export interface CategoryFacts {
   readonly expense: Sums;
   /** How many postings in `expense`, refunds among them. */
   readonly expenses: number;
-  readonly incomeSamples: Samples | undefined;
-  readonly expenseSamples: Samples | undefined;
+  readonly incomeSamples: Samples;
+  readonly expenseSamples: Samples;
 }
 
 /** The facts of a period, by currency. */
 export class Facts {
   readonly period: Period;
-  readonly #find: (time: number) => number;
-  readonly #samples: boolean;
   readonly #currencies = new Map<string, Writable<CurrencyFacts>>();
   #count = 0;
 
-  /** @param samples whether the single amounts are needed, too */
-  constructor(period: Period, samples: boolean) {
+  constructor(period: Period) {
     this.period = period;
-    this.#find = bucketFinder(period);
-    this.#samples = samples;
   }
 
   /** How many postings were counted. */
@@ -73,61 +65,44 @@ export class Facts {
     return this.#currencies.get(currency);
   }
 
-  add(columns: PostingColumns): void {
-    const { times, amounts, kinds, categoryIndexes, currencyIndexes, categories, currencies, ids } = columns;
-    // Names are looked up once for a message, not once for a posting.
-    const groups: (readonly [Writable<CurrencyFacts>, Writable<CategoryFacts>] | undefined)[] = [];
-    for (let row = 0; row < amounts.length; row++) {
-      const kind = kinds[row];
-      const time = Number(times[row]);
-      const bucket = kind === "transfer" ? -1 : this.#find(time);
-      if (bucket < 0) continue;
-      const place = (currencyIndexes[row] ?? 0) * categories.length + (categoryIndexes[row] ?? 0);
-      let group = groups[place];
-      if (group === undefined) {
-        group = this.#group(currencies[currencyIndexes[row] ?? 0] ?? "", categories[categoryIndexes[row] ?? 0] ?? "");
-        groups[place] = group;
-      }
-      const [currency, category] = group;
-      const amount = amounts[row] ?? 0n;
-      const refund = kind === "refund";
-      // A refund that comes in takes back an expense.
-      const isExpense = amount < 0n !== refund;
-      this.#count++;
-      currency.count++;
+  add({ kind, positive, buckets, postings, ...names }: PostingGroup): void {
+    if (kind === "transfer") return;
+    const currency = this.#currency(names.currency);
+    const category = categoryIn(currency, names.category);
+    const refund = kind === "refund";
+    // A refund that comes in takes back an expense.
+    const isExpense = positive === refund;
+    for (const { bucket, sum, count } of buckets) {
+      this.#count += count;
+      currency.count += count;
       if (isExpense) {
-        category.expenses++;
-        put(currency.expense, bucket, amount, -1);
-        put(category.expense, bucket, amount, -1);
-      } else put(currency.income, bucket, amount, 1);
-      if (refund) continue;
-      const samples = isExpense ? category.expenseSamples : category.incomeSamples;
-      samples?.add(time, amount, ids, row * 16);
+        category.expenses += count;
+        currency.expense.add(bucket, -sum);
+        category.expense.add(bucket, -sum);
+      } else currency.income.add(bucket, sum);
     }
+    if (!refund && postings.length > 0) (isExpense ? category.expenseSamples : category.incomeSamples).add(postings);
   }
 
-  #group(currencyName: string, categoryName: string): readonly [Writable<CurrencyFacts>, Writable<CategoryFacts>] {
-    let currency = this.#currencies.get(currencyName);
+  #currency(name: string): Writable<CurrencyFacts> {
+    let currency = this.#currencies.get(name);
     if (currency === undefined) {
-      currency = { currency: currencyName, income: new Sums(), expense: new Sums(), categories: new Map(), count: 0 };
-      this.#currencies.set(currencyName, currency);
+      currency = { currency: name, income: new Sums(), expense: new Sums(), categories: new Map(), count: 0 };
+      this.#currencies.set(name, currency);
     }
-    const categories = currency.categories as Map<string, Writable<CategoryFacts>>;
-    let category = categories.get(categoryName);
-    if (category === undefined) {
-      const samples = () => (this.#samples ? new Samples() : undefined);
-      const empty = { expense: new Sums(), expenses: 0, incomeSamples: samples(), expenseSamples: samples() };
-      category = { category: categoryName, ...empty };
-      categories.set(categoryName, category);
-    }
-    return [currency, category];
+    return currency;
   }
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-function put(sums: Sums, bucket: number, amount: bigint, sign: 1 | -1): void {
-  const small = sign * Number(amount);
-  if (Number.isSafeInteger(small)) sums.add(bucket, small);
-  else sums.addLarge(bucket, sign === 1 ? amount : -amount);
+function categoryIn(currency: CurrencyFacts, name: string): Writable<CategoryFacts> {
+  const categories = currency.categories as Map<string, Writable<CategoryFacts>>;
+  let category = categories.get(name);
+  if (category === undefined) {
+    const samples = { incomeSamples: new Samples(), expenseSamples: new Samples() };
+    category = { category: name, expense: new Sums(), expenses: 0, ...samples };
+    categories.set(name, category);
+  }
+  return category;
 }

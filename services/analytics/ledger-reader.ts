@@ -16,7 +16,7 @@ export interface LedgerReader {
    * The facts of a period.
    *
    * @param samples whether the single amounts are needed, too
-   * @throws RESOURCE_EXHAUSTED for more postings than one answer may take; what the ledger answers.
+   * @throws RESOURCE_EXHAUSTED for more single postings than one answer may take; what the ledger answers.
    */
   facts(userId: string, period: Period, options: ReadOptions & { readonly samples: boolean }): Promise<Facts>;
   /** The balances of the user's accounts, by currency, at a time; undefined: now. */
@@ -33,31 +33,28 @@ export interface ReadOptions {
 /** How many balances are asked for at the same time. */
 const balancesAtOnce = 8;
 
-/** @param maxPostings how many one answer may take */
+/** @param maxPostings how many single postings one answer may take */
 export function ledgerReader(mesh: MeshClient, maxPostings: number): LedgerReader {
   const transactions = mesh.client(TransactionService);
   const accounts = mesh.client(AccountService);
   return {
     async facts(userId, period, { currency, signal, samples }) {
-      const facts = new Facts(period, samples);
-      const request = { userId, currency, fromTime: timestampFromMs(period.from), toTime: timestampFromMs(period.to) };
-      let read = 0;
-      for await (const columns of transactions.scanPostings(request, { signal })) {
-        read += columns.amounts.length;
-        if (read > maxPostings) {
+      const facts = new Facts(period);
+      const boundariesMs = [BigInt(period.from), ...period.buckets.map(({ to }) => BigInt(to))];
+      const request = { userId, currency, boundariesMs, postings: samples };
+      let bytes = 0;
+      for await (const { kind, buckets, sums, counts, ...group } of transactions.scanTransactions(request, { signal })) {
+        bytes += group.postings.length;
+        if (bytes > 32 * maxPostings) {
           const most = maxPostings.toLocaleString("en");
           throw resourceExhausted(`period: expected at most ${most} transactions, got more; ask for a shorter one`, 0);
         }
-        facts.add({
-          times: columns.occurTimesMs,
-          amounts: columns.amounts,
-          kinds: columns.kinds.map((kind) => kindOf[kind] ?? "flow"),
-          categoryIndexes: columns.categoryIndexes,
-          currencyIndexes: columns.currencyIndexes,
-          ids: columns.transactionIds,
-          categories: columns.categories,
-          currencies: columns.currencies,
-        });
+        const summed = buckets.map((bucket, index) => ({
+          bucket,
+          sum: BigInt(sums[index] ?? 0),
+          count: Number(counts[index]),
+        }));
+        facts.add({ ...group, kind: kindOf[kind] ?? "flow", buckets: summed });
       }
       return facts;
     },

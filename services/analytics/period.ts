@@ -58,17 +58,6 @@ export function comparedPeriod(period: Period, by: "previous_period" | "same_per
   return cut(before(from, to, timeZone), from, timeZone, granularity, now);
 }
 
-/** Which bucket of the period a time lies in; -1 for none. Fast for times in ascending order. */
-export function bucketFinder({ buckets, from, to }: Period): (time: number) => number {
-  let last = 0;
-  return (time) => {
-    if (time < from || time >= to) return -1;
-    if (time < (buckets[last]?.from ?? 0)) last = 0;
-    while (time >= (buckets[last]?.to ?? Number.POSITIVE_INFINITY)) last++;
-    return last;
-  };
-}
-
 function zoneOf(name: string): string {
   if (name === "") return "UTC";
   try {
