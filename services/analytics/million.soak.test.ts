@@ -44,7 +44,9 @@ describe(`analytics over ${count.toLocaleString("en")} transactions of one user`
       }
       const kept = repeats.sort((a, b) => a - b)[10] ?? Number.NaN;
       const cpu = ((used + system) / 1000).toFixed(0);
-      console.log(`      ${metric}: first ${firstTook.toFixed(0)} ms (${cpu} ms of CPU beside PostgreSQL), kept ${kept.toFixed(2)} ms (median of 20)`);
+      console.log(
+        `      ${metric}: first ${firstTook.toFixed(0)} ms (${cpu} ms of CPU beside PostgreSQL), kept ${kept.toFixed(2)} ms (median of 20)`,
+      );
       assert.equal(first.cached, false);
       assert.equal(first.transactionCount, BigInt(count));
       assertSums(metric, first, sums);
