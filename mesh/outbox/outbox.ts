@@ -16,7 +16,7 @@ import { runWithoutContext } from "#mesh/context.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
 import { migrate } from "#mesh/storage/migrate.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
-import { countParked, countWaiting, listParked, type ParkedEvent, putEvent, retryParked } from "./outbox-store.ts";
+import { countParked, countWaiting, listParked, type ParkedEvent, putEvent, putEvents, retryParked } from "./outbox-store.ts";
 import { Relay } from "./relay.ts";
 
 /** Something that happened. */
@@ -44,6 +44,8 @@ export interface Outbox extends AsyncDisposable {
    * and key wait for it: put late, and several in the order of their keys.
    */
   put(tx: Queryable, event: OutboxEvent): Promise<string>;
+  /** Stores several events as put does, in one statement: those of a key in the order given, the keys in an order of its own. */
+  putAll(tx: Queryable, events: readonly OutboxEvent[]): Promise<void>;
   /** How many events wait to be published, those that are parked not counted. */
   waiting(): Promise<number>;
   /** The events that the receiver refused for good, oldest first, at most 1000. */
@@ -109,6 +111,11 @@ export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
       const id = event.id ?? uuidv7(clock());
       await putEvent(tx, { ...event, id, at: new Date(clock()) });
       return id;
+    },
+    async putAll(tx, events) {
+      const now = clock();
+      const stored = events.map((event) => ({ ...event, id: event.id ?? uuidv7(now), at: new Date(now) }));
+      if (stored.length > 0) await putEvents(tx, stored);
     },
     waiting: () => countWaiting(db),
     parked: () => listParked(db),
