@@ -149,6 +149,17 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .description("print the policy that holds for a method, and where each value came from")
     .argument("<method>", "pkg.Service/Method")
     .action(async (method) => run((await import("./commands/config-explain.ts")).configExplain(context, method)));
+  const demo = program
+    .command("demo")
+    .description("a narrated run on the platform that runs; ends with 1 when a promise does not hold");
+  demo
+    .command("resilience")
+    .description("kill auth, events and the database one after another, and show that nothing is lost")
+    .action(async () => run((await import("./commands/demo-resilience.ts")).demoResilience(context)));
+  demo
+    .command("shop")
+    .description("a user pays, and sees the ledger, the event, the notification and the analytics")
+    .action(async () => run((await import("./commands/demo-shop.ts")).demoShop(context)));
   program
     .command("admin")
     .description("make a registered user an administrator")

@@ -9,7 +9,7 @@ import { Failure } from "../failure.ts";
 /** Milliseconds within which a call that cannot succeed must say so. */
 const fastMs = 1000;
 /** A minute of room temperature, twice a second: nothing is wrong with it. */
-const samples = Array.from({ length: 120 }, (_, i) => 21 + 0.05 * Math.sin(i / 3) + 0.01 * ((i * 7919) % 13));
+const samples = Array.from({ length: 120 }, (_, i) => 21 + 0.0005 * ((i * 7919) % 13));
 
 /**
  * `heddle demo resilience`: kills auth, events and the database of the running platform one after another, shows what callers see, brings them
