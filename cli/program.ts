@@ -160,6 +160,25 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .command("shop")
     .description("a user pays, and sees the ledger, the event, the notification and the analytics")
     .action(async () => run((await import("./commands/demo-shop.ts")).demoShop(context)));
+  const saga = program.command("saga").description("the changes over several services, and what became of them");
+  saga
+    .command("list")
+    .description("show the sagas of all services, newest first")
+    .option("-s, --status <status>", "only RUNNING, COMPENSATING, STUCK, DONE or COMPENSATED ones")
+    .option("-n, --limit <n>", "so many of each service", wholeNumber(1, 1000), 50)
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/saga.ts")).sagaList(context, options)));
+  saga
+    .command("show")
+    .description("show a saga: its state, and every attempt at every step")
+    .argument("<id>")
+    .option("--json", "as JSON")
+    .action(async (id, options) => run((await import("./commands/saga.ts")).sagaShow(context, id, options)));
+  saga
+    .command("retry")
+    .description("make a saga that waits, or is stuck, try again now")
+    .argument("<id>")
+    .action(async (id) => run((await import("./commands/saga.ts")).sagaRetry(context, id)));
   program
     .command("admin")
     .description("make a registered user an administrator")

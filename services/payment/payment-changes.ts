@@ -96,5 +96,5 @@ const succeeded = { status: "succeeded", failureReason: "", failureMessage: "" }
 function reasonOf(failure: SagaFailure | undefined): string {
   if (failure === undefined) return "";
   if (failure.reason !== "") return failure.reason;
-  return isTransient(failure.code) ? "PROVIDER_UNAVAILABLE" : "REFUSED";
+  return isTransient(failure.code) ? "UNAVAILABLE" : "REFUSED";
 }

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -71,6 +71,7 @@ describe("payment under kill -9", function () {
       slowestMs = Math.max(slowestMs, Date.now() - killedAt);
       const outcome = `${String(saga.status)} ${paymentMethod}`;
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      if ((run + 1) % 20 === 0) console.log(`      ${run + 1} runs after ${Math.round((Date.now() - began) / 1000)} s`);
     }
 
     const violations = await check(stage, ids, payer);
