@@ -72,7 +72,7 @@ export interface OutboxOptions {
   readonly concurrency?: number;
   /** Milliseconds that one attempt may take. Default 10,000. */
   readonly timeoutMs?: number;
-  /** Milliseconds after which the keys of a process that died are taken over. It renews its claims four times as often. Default 5000. */
+  /** Milliseconds after which the keys of a process that died are taken over. It renews its claims four times as often. Default 3000. */
   readonly leaseMs?: number;
   /** Milliseconds between looks when nothing says that there is work. Default 2000. */
   readonly pollMs?: number;
@@ -86,7 +86,7 @@ export interface OutboxOptions {
 export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
   const { db, log, meter, clock } = options;
   await migrate(db, new URL("./migrations/", import.meta.url), log, "heddle_outbox");
-  const defaults = { concurrency: 16, timeoutMs: 10_000, leaseMs: 5000, pollMs: 2000, graceMs: 5000, random: Math.random };
+  const defaults = { concurrency: 16, timeoutMs: 10_000, leaseMs: 3000, pollMs: 2000, graceMs: 5000, random: Math.random };
   const relay = new Relay({ ...defaults, ...options, leaseId: randomUUID() });
   const waiting = meter.createObservableGauge("heddle.outbox.waiting", { description: "Events that wait to be published" });
   const parked = meter.createObservableGauge("heddle.outbox.parked", {
