@@ -3,7 +3,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { Code } from "@connectrpc/connect";
 import type { Counter } from "@opentelemetry/api";
 import { runWithContext } from "#mesh/context.ts";
-import { from, retryAfterMs } from "#mesh/errors.ts";
+import { from, reasonOf, retryAfterMs } from "#mesh/errors.ts";
 import { statusName } from "#mesh/policy/status-codes.ts";
 import { newTrace } from "#mesh/telemetry/trace.ts";
 import { Recorder } from "./recorder.ts";
@@ -219,6 +219,7 @@ function outcomeOf(error: ConnectError): AttemptOutcome {
   const { code } = error;
   // What the caller of a method must not learn, whoever reads the log of a saga must.
   const message = code === Code.Internal && error.cause instanceof Error ? error.cause.message : error.rawMessage;
-  if (!isTransient(code)) return { kind: "refused", code, message };
-  return { kind: "failed", code, message, retryAfterMs: retryAfterMs(error) };
+  const reason = reasonOf(error) ?? "";
+  if (!isTransient(code)) return { kind: "refused", code, message, reason };
+  return { kind: "failed", code, message, reason, retryAfterMs: retryAfterMs(error) };
 }

@@ -22,7 +22,7 @@ const shapes = fc
 
 function outcomeOf(kind: string): AttemptOutcome {
   if (kind === "ok") return { kind };
-  const failure = { code: kind === "failed" ? Code.Unavailable : Code.NotFound, message: kind };
+  const failure = { code: kind === "failed" ? Code.Unavailable : Code.NotFound, message: kind, reason: "" };
   return kind === "failed" ? { kind, ...failure, retryAfterMs: undefined } : { kind: "refused", ...failure };
 }
 
@@ -104,13 +104,13 @@ describe("saga state", () => {
     let progress = begun(steps, 0);
     const waits: number[] = [];
     for (let n = 0; n < 10; n++) {
-      const failed = { kind: "failed", code: 14, message: "", retryAfterMs: n === 9 ? 60_000 : undefined } as const;
+      const failed = { kind: "failed", code: 14, message: "", reason: "", retryAfterMs: n === 9 ? 60_000 : undefined } as const;
       progress = attemptEnded(steps, attemptBegun(progress), failed, { now: 1000, random: 0.5 });
       waits.push((progress.nextAttemptTime ?? 0) - 1000);
     }
     assert.deepEqual(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, sagaBackoff.maxMs, 60_000]);
     const extremes = [0, 0.999_999].map((random) => {
-      const failed = { kind: "failed", code: 14, message: "", retryAfterMs: undefined } as const;
+      const failed = { kind: "failed", code: 14, message: "", reason: "", retryAfterMs: undefined } as const;
       return attemptEnded(steps, attemptBegun(begun(steps, 0)), failed, { now: 0, random }).nextAttemptTime;
     });
     assert.deepEqual(extremes, [160, 240]);

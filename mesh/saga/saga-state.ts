@@ -47,6 +47,8 @@ export interface SagaFailure {
   /** gRPC's status code. */
   readonly code: number;
   readonly message: string;
+  /** The reason of its ErrorInfo, in UPPER_SNAKE_CASE; "" when it had none. */
+  readonly reason: string;
 }
 
 /** How an attempt ended. `failed` may go better next time; `refused` will not. */
@@ -124,7 +126,8 @@ function afterRun(
   // or whose process died, may have been lost.
   const certain = outcome.kind === "refused" && progress.attempts <= 1;
   const effects = certain ? progress.effects : [...progress.effects, step.name];
-  const failure = { code: outcome.code, message: outcome.message };
+  const { code, message, reason } = outcome;
+  const failure = { code, message, reason };
   return undoing(steps, { ...progress, effects, failure }, at.now);
 }
 

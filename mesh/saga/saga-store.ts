@@ -75,9 +75,9 @@ export async function recordProgress(
 ): Promise<boolean> {
   const rows = await tx.query(
     `update heddle_saga.saga set status = $3, step = $4, effects = $5, state = $6, attempts = $7, failures = $8,
-       failure_code = $9, failure_message = $10, next_attempt_time = $11, update_time = $12,
-       lease_id = $13, lease_until = $14
-     where id = $1 and lease_id = $2 and status = $15 and step = $16 and attempts = $17 returning 1`,
+       failure_code = $9, failure_message = $10, failure_reason = $11, next_attempt_time = $12, update_time = $13,
+       lease_id = $14, lease_until = $15
+     where id = $1 and lease_id = $2 and status = $16 and step = $17 and attempts = $18 returning 1`,
     [
       id,
       claim.leaseId,
@@ -210,24 +210,26 @@ interface Row {
   readonly failures: number;
   readonly failure_code: number | null;
   readonly failure_message: string | null;
+  readonly failure_reason: string | null;
   readonly next_attempt_time: Date | null;
   readonly create_time: Date;
   readonly update_time: Date;
 }
 
 const columns =
-  "id, name, status, step, effects, state, attempts, failures, failure_code, failure_message, next_attempt_time, create_time, update_time";
+  "id, name, status, step, effects, state, attempts, failures, failure_code, failure_message, failure_reason, next_attempt_time, create_time, update_time";
 
 function progressParams(progress: Progress, state: JsonObject): unknown[] {
   const { status, step, effects, attempts, failures, failure, nextAttemptTime } = progress;
   const next = nextAttemptTime === undefined ? null : new Date(nextAttemptTime);
-  const said = [failure?.code ?? null, failure?.message ?? null];
+  const said = [failure?.code ?? null, failure?.message ?? null, failure?.reason ?? null];
   return [status, step, effects, JSON.stringify(state), attempts, failures, ...said, next];
 }
 
 function toSaga(row: Row): SagaRow {
   const { id, name, state, status, step, effects, attempts, failures } = row;
-  const failure = row.failure_code === null ? undefined : { code: row.failure_code, message: row.failure_message ?? "" };
+  const [code, message, reason] = [row.failure_code, row.failure_message ?? "", row.failure_reason ?? ""];
+  const failure = code === null ? undefined : { code, message, reason };
   const nextAttemptTime = row.next_attempt_time?.getTime();
   const progress = { status, step, effects, attempts, failures, failure, nextAttemptTime };
   return { id, name, state, progress, createTime: row.create_time, updateTime: row.update_time };

@@ -88,7 +88,7 @@ describe("saga", () => {
     await begin(sagas, "x");
     const { status, state, failure } = await ended(sagas, "x");
     assert.deepEqual([status, state], ["COMPENSATED", { done: ["a", "b", "c", "undo c", "undo a"] }]);
-    assert.deepEqual(failure, { code: Code.FailedPrecondition, message: "no" });
+    assert.deepEqual(failure, { code: Code.FailedPrecondition, message: "no", reason: "" });
     const entries = (await sagas.log("x")).map((e) => `${e.action} ${e.step} ${e.outcome} ${e.message}`.trim());
     assert.deepEqual(entries, [
       ...["run a ok", "run b ok", "run c ok", "run d refused FAILED_PRECONDITION: no"],

@@ -14,7 +14,7 @@ import { failedPrecondition, notFound } from "#mesh/errors.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
 import { migrate } from "#mesh/storage/migrate.ts";
 import { Runner } from "./runner.ts";
-import { begun, retried, type SagaStatus, type StepShape } from "./saga-state.ts";
+import { begun, retried, type SagaFailure, type SagaStatus, type StepShape } from "./saga-state.ts";
 import { countOpen, findSaga, insertSaga, listSagas, lockSaga, recordRetry, type SagaRow, sagaLog } from "./saga-store.ts";
 
 /** What a step is told beside the saga's state. */
@@ -68,8 +68,8 @@ export interface SagaView<S = JsonObject> {
   /** The step that runs or is compensated next; of an ended saga the last one. */
   readonly step: string;
   readonly state: S;
-  /** Why it is or was compensated: gRPC's code, and the message. */
-  readonly failure?: { readonly code: number; readonly message: string };
+  /** Why it is or was compensated: gRPC's code, the message, and the reason of the error's ErrorInfo or "". */
+  readonly failure?: SagaFailure;
   /** Attempts at the present step so far. */
   readonly attempts: number;
   /** Absent when it has ended. */
@@ -136,7 +136,7 @@ export interface SagaOptions {
   readonly clock: () => number;
   /** Sagas at work at the same time in this process. Default 16. */
   readonly concurrency?: number;
-  /** Milliseconds after which the sagas of a process that died are taken over. It renews its claims four times as often. Default 5000. */
+  /** Milliseconds after which the sagas of a process that died are taken over. It renews its claims four times as often. Default 3000. */
   readonly leaseMs?: number;
   /** Milliseconds between looks when nothing says that there is work. Default 2000. */
   readonly pollMs?: number;
@@ -155,7 +155,7 @@ export async function startSagas(options: SagaOptions): Promise<Sagas> {
   await migrate(db, new URL("./migrations/", import.meta.url), log, "heddle_saga");
   const defaults = {
     concurrency: 16,
-    leaseMs: 5000,
+    leaseMs: 3000,
     pollMs: 2000,
     graceMs: 5000,
     keepMs: 30 * 24 * 3_600_000,

@@ -13,6 +13,7 @@ CREATE TABLE heddle_saga.saga (
   -- Why it is compensated.
   failure_code integer,
   failure_message text,
+  failure_reason text,
   -- Null when it has ended.
   next_attempt_time timestamptz,
   lease_id uuid,
