@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { ConfigError } from "#mesh/config.ts";
 import { type CommandContext, commandContext } from "./command-context.ts";
 import { Failure } from "./failure.ts";
@@ -122,6 +122,26 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .option("--contracts <file>", "an image; the platform's own when none is named")
     .option("--out <file>", "write it there")
     .action(async (options) => run((await import("./commands/openapi.ts")).openapi(context, options)));
+  program
+    .command("new")
+    .description("begin something new")
+    .command("service")
+    .description(
+      "a service that works: contract, service config, handlers, store, migration, test, and its place in the platform",
+    )
+    .argument("<name>", "one word in the singular, such as recipe")
+    .action(async (name) => run((await import("./commands/new-service.ts")).newService(context, name)));
+  program
+    .command("verify")
+    .description("hold contracts, code and deployment to the project's rules; each failure says file, rule and fix")
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/verify.ts")).verify(context, options)));
+  program
+    .command("graph")
+    .description("draw who calls whom: by the code, and on a running platform by its metrics")
+    .addOption(new Option("--format <format>", "how").choices(["text", "mermaid", "svg"]).default("text"))
+    .option("--out <file>", "write it there")
+    .action(async (options) => run((await import("./commands/graph.ts")).graph(context, options)));
   program
     .command("config")
     .description("what the policies are")

@@ -6,7 +6,7 @@ import { brotliDecompress, gunzip, inflate, inflateRaw } from "node:zlib";
 import { Code } from "@connectrpc/connect";
 import { canceled, invalidArgument, unavailable } from "#mesh/errors.ts";
 import { protobufType } from "./decode.ts";
-import { isHttpBody } from "./http-body.ts";
+import { isHttpBody, singleType } from "./http-body.ts";
 import { inviteBody } from "./invitation.ts";
 import type { Route } from "./routes.ts";
 import { httpError } from "./status.ts";
@@ -70,7 +70,7 @@ export async function readBody(request: IncomingMessage, limits: BodyLimits): Pr
 }
 
 function takesAnyType(route: Route): boolean {
-  if (route.body.kind === "field") return isHttpBody(route.body.field.message);
+  if (route.body.kind === "field") return isHttpBody(singleType(route.body.field));
   return route.body.kind === "none" || isHttpBody(route.method.input);
 }
 

@@ -10,7 +10,7 @@ import { from } from "#mesh/errors.ts";
 import { bytesUnder, encodeJson } from "./encode.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Answer, type Call, only } from "./forward.ts";
-import { isHttpBody } from "./http-body.ts";
+import { isHttpBody, singleType } from "./http-body.ts";
 import { responseHeaders } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
 import { allowedHeaders, breakOff, isGone, writeChunk } from "./outgoing.ts";
@@ -152,7 +152,7 @@ const formats = {
 const offers = ["application/x-ndjson", "text/event-stream", "application/json"] as const;
 
 async function formatOf(route: Route, pending: Promise<IteratorResult<Message>>, accept: string | undefined): Promise<Format> {
-  const type = route.responseField === undefined ? route.method.output : route.responseField.message;
+  const type = route.responseField === undefined ? route.method.output : singleType(route.responseField);
   if (!isHttpBody(type)) return formats[preferredType(accept, offers) ?? "application/x-ndjson"];
   const first = await pending;
   const contentType = first.done === true ? "application/octet-stream" : bytesUnder(route, first.value)?.contentType;

@@ -2,6 +2,7 @@
 import { Code } from "@connectrpc/connect";
 import { isHttpBody } from "../http-body.ts";
 import { hasEntityTag } from "../precondition.ts";
+import { representationsOf } from "../representation.ts";
 import type { Route } from "../routes.ts";
 import { httpStatus } from "../status.ts";
 import { commentOf } from "./comments.ts";
@@ -41,7 +42,7 @@ function success(route: Route, schemas: Schemas): Schema {
   if (method.methodKind === "server_streaming") return { "200": { description, content: streamContent(item) } };
   if (method.methodKind === "bidi_streaming") return { ...webSocket, "200": { description, content: streamContent(item) } };
   const wire = responseField === undefined || responseField.fieldKind === "message" ? wireContent : {};
-  return { "200": { description, content: { "application/json": { schema: item }, ...wire } } };
+  return { "200": { description, content: { "application/json": { schema: item }, ...wire, ...otherForms(route) } } };
 }
 
 /** Bytes that are whole in memory are sent in parts, too. */
@@ -51,6 +52,16 @@ function hasRanges({ method, responseField, httpMethod }: Route): boolean {
 }
 
 const wireContent: Schema = { "application/x-protobuf": { schema: { type: "string", format: "binary" } } };
+
+/** What the Accept header can ask for beside JSON, by heddle.v1.representation. */
+function otherForms({ method }: Route): Schema {
+  const forms = representationsOf(method).map(({ mediaType, method: maker }) => {
+    const comment = commentOf(maker);
+    const schema = { type: "string", format: "binary", ...(comment === "" ? {} : { description: comment }) };
+    return [mediaType, { schema, "x-rpc": `${maker.parent.typeName}/${maker.name}` }];
+  });
+  return Object.fromEntries(forms);
+}
 
 /** The forms of a stream, by Accept. OpenAPI 3.1 has no items of a stream; JSON Schema says what its text holds. */
 function streamContent(item: Schema): Schema {
