@@ -76,7 +76,7 @@ describe("the platform, by its own OpenAPI document", function () {
     const { code, output } = await ended(program, args, folder);
     const cases = /(\d+) generated/.exec(output)?.[1] ?? /Test cases:\s*\n?\s*(\d+)/.exec(output)?.[1];
     console.log(`      ${cases ?? "some"} requests`);
-    assert.equal(code, 0, output);
+    assert.equal(code, 0, output.length < 20_000 ? output : `${output.slice(0, 15_000)}\n...\n${output.slice(-4_000)}`);
   }
 });
 
