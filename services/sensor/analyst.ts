@@ -15,7 +15,7 @@ export interface Analyst extends AsyncDisposable {
   /** An analysis of samples that come bit by bit. */
   begin(limits: Limits, rate: number): RunningAnalysis;
   /** An analysis of samples that are all here; they are handed over. */
-  analyse(samples: Float64Array, limits: Limits, rate: number): Promise<Findings>;
+  analyse(samples: Float64Array<ArrayBuffer>, limits: Limits, rate: number): Promise<Findings>;
 }
 
 /** An analysis under way. Calls come one after the other. */
@@ -28,8 +28,8 @@ export interface RunningAnalysis {
   conclude(): Promise<Findings>;
 }
 
-/** How many samples a task has: some 2 ms of work, of which handing over takes a hundredth. */
-const batchSize = 32_768;
+/** How many samples a task has: some 1 ms of work, of which handing over takes little. */
+const batchSize = 16_384;
 
 /** Opens the pool. `threads`: at most so many; 0 means one less than the machine has cores. The first begins with the first samples. */
 export function openAnalyst(threads: number): Analyst {
@@ -90,9 +90,10 @@ class Batches implements RunningAnalysis {
   /** Settles when the batch is on its way, which the one before must have finished first. */
   async #send(rate: number | undefined): Promise<void> {
     const samples = this.#filled === batchSize ? this.#batch : this.#batch.slice(0, this.#filled);
-    this.#batch = new Float64Array(batchSize);
+    const before = await this.#underWay;
+    this.#batch = before?.samples ?? new Float64Array(batchSize);
     this.#filled = 0;
-    const sums = (await this.#underWay)?.sums;
+    const { sums } = before ?? {};
     this.#underWay = this.#run({ sums, samples, limits: this.#limits, rate });
     // Whoever awaits it next hears of a failure; until then it must not count as unhandled.
     this.#underWay.catch(() => undefined);

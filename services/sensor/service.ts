@@ -26,7 +26,7 @@ export const sensor = defineService({
     const runner = scope.use(startRunner({ db, analyst, outbox, log, meter, clock, leaseMs }));
     const changes = scope.use(await followChanges({ db, log, onChange: () => runner.wake() }));
     const handlers = sensorHandlers({ db, analyst, charts, changes, outbox, log, clock, leaseMs, uploadTimeoutMs });
-    return { implementations: [handlers], adminRoutes: outboxRoutes(outbox) };
+    return { implementations: [handlers], admin: outboxRoutes(outbox) };
   },
 });
 
