@@ -30,6 +30,7 @@ export const platform: readonly PlatformService[] = [
   service("analytics", 7005, ["ledger"]),
   service("sensor", 7006, []),
   service("events", 7007, []),
+  service("queue", 7008, []),
   {
     name: "gateway",
     entry: "gateway/service.ts",
