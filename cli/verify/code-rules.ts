@@ -52,7 +52,7 @@ function fileFindings(root: string, file: string): Finding[] {
   if (!file.endsWith(".ts")) return [];
   const lines = readFileSync(join(root, file), "utf8").split("\n");
   const long: Finding[] =
-    lines.length - 1 <= maxLines || file.endsWith(".test.ts")
+    lines.length - 1 <= maxLines || isTest(file)
       ? []
       : [
           {
@@ -68,7 +68,7 @@ function fileFindings(root: string, file: string): Finding[] {
 function importFindings(file: string, line: string, number: number): Finding[] {
   const from = /(?:from|import)\s*\(?\s*"([^"]+)"/.exec(line)?.[1];
   // A service's tests may run it together with those that it needs.
-  if (from === undefined || !from.startsWith(".") || file.endsWith(".test.ts") || file.endsWith(".fixture.ts")) return [];
+  if (from === undefined || !from.startsWith(".") || isTest(file)) return [];
   const own = file.split("/").slice(0, 2).join("/");
   const target = new URL(from, `file:///${file}`).pathname.slice(1);
   if (target.startsWith(`${own}/`)) return [];
@@ -77,4 +77,9 @@ function importFindings(file: string, line: string, number: number): Finding[] {
   const fix =
     other === undefined ? "import #mesh/... or #gen/... only" : `call it: \`mesh.client(XService)\`, by ${other}'s contract`;
   return [{ file: `${file}:${number}`, rule: "service-imports", what, fix }];
+}
+
+/** Tests, what they share, and suites that several implementations pass. */
+function isTest(file: string): boolean {
+  return /\.(test|fixture|contract)\.ts$/.test(file);
 }
