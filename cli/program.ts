@@ -123,6 +123,15 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .option("--out <file>", "write it there")
     .action(async (options) => run((await import("./commands/openapi.ts")).openapi(context, options)));
   program
+    .command("new")
+    .description("begin something new")
+    .command("service")
+    .description(
+      "a service that works: contract, service config, handlers, store, migration, test, and its place in the platform",
+    )
+    .argument("<name>", "one word in the singular, such as recipe")
+    .action(async (name) => run((await import("./commands/new-service.ts")).newService(context, name)));
+  program
     .command("verify")
     .description("hold contracts, code and deployment to the project's rules; each failure says file, rule and fix")
     .option("--json", "as JSON")

@@ -12,7 +12,7 @@ import { from, invalidArgument } from "#mesh/errors.ts";
 import { hasBody } from "./body.ts";
 import { bodyChunks } from "./body-chunks.ts";
 import { type DecodeOptions, decode, type RequestParts } from "./decode.ts";
-import { isHttpBody } from "./http-body.ts";
+import { isHttpBody, singleType } from "./http-body.ts";
 import { JsonError } from "./json.ts";
 import { type ItemFormat, ItemSplitter, ItemTooLong } from "./json-items.ts";
 import type { Route } from "./routes.ts";
@@ -154,7 +154,7 @@ async function* pieces(chunks: AsyncIterableIterator<Buffer>, reader: ItemReader
 /** What the body of the route holds: the whole request message, or one field of it. */
 function bodyType(route: Route) {
   const { body, method } = route;
-  return body.kind === "field" ? body.field.message : body.kind === "whole" ? method.input : undefined;
+  return body.kind === "field" ? singleType(body.field) : body.kind === "whole" ? method.input : undefined;
 }
 
 function wrap({ method, body }: Route, data: Uint8Array): Message {

@@ -21,11 +21,13 @@ export function codeFindings(root: string): readonly Finding[] {
 function shapeFindings(root: string, folder: string, files: readonly string[]): Finding[] {
   const findings: Finding[] = [];
   const miss = (file: string, what: string, fix: string) => findings.push({ file, rule: "folder-shape", what, fix });
-  for (const [file, purpose] of [
-    ["service.ts", "the wiring: `export const x = defineService({...})`"],
-    ["handlers.ts", "the contract's methods: `implement(XService, {...})`"],
-  ] as const) {
-    if (!files.includes(file)) miss(`${folder}/${file}`, `${folder} has no ${file}`, `write ${purpose}`);
+  if (!files.includes("service.ts")) {
+    miss(`${folder}/service.ts`, `${folder} has no service.ts`, "write the wiring: `export const x = defineService({...})`");
+  }
+  // A service with several contracts has a file for each.
+  if (!files.some((file) => /^([a-z-]+-)?handlers\.ts$/.test(file))) {
+    const fix = "write the contract's methods: `implement(XService, {...})`";
+    miss(`${folder}/handlers.ts`, `${folder} has no handlers.ts`, fix);
   }
   if (!files.some((file) => file.endsWith(".test.ts"))) {
     miss(folder, `${folder} has no test`, "write x.test.ts beside what it tests");

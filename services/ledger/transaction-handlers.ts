@@ -22,6 +22,7 @@ import {
 import type { Line } from "./ledger.ts";
 import { holdMessage, kindNameOf, kindOf, millisecondsOf, transactionMessage } from "./messages.ts";
 import { callerKey, mayActFor, ownerOf, serviceKey } from "./ownership.ts";
+import { scanTransactions } from "./scan-store.ts";
 import { statementHead, statementPart } from "./statement.ts";
 
 /** The contract and its methods. */
@@ -99,6 +100,15 @@ export function transactionHandlers({ db, writer, clock }: HandlerParts): Implem
       const times = { fromTime: millisecondsOf(fromTime), toTime: millisecondsOf(toTime) };
       const scope = await scopeOf(accountId, userId);
       for await (const columns of scanPostings(db, { scope, ...times, currency })) yield columnsMessage(columns);
+    },
+
+    async *scanTransactions({ userId, boundariesMs, currency, postings }) {
+      // For services alone, which see any user's in nobody's name; in a person's name they see what the person does.
+      const owner = ownerOf(currentWho(), userId);
+      const scan = scanTransactions(db, { userId: owner, boundaries: boundariesMs.map(Number), currency, postings });
+      for await (const { buckets, sums, counts, kind, ...group } of scan) {
+        yield { ...group, kind: kindOf[kind], buckets: [...buckets], sums: [...sums], counts: [...counts] };
+      }
     },
 
     async *exportStatement({ accountId, fromTime, toTime }) {
