@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { SensorService } from "#gen/sensor/v1/sensor_pb.ts";
 import { Status } from "#gen/sensor/v1/test_pb.ts";
 import { openDatabase } from "#mesh/storage/database.ts";
@@ -33,14 +33,9 @@ describe("sensor: kill -9", function () {
     const open = async () => db.query<{ id: string }>("SELECT id FROM test WHERE source = 'upload'");
     const uploaded = await eventually("the upload", async () => (await open())[0]?.id);
     const stored = await Promise.all(
-      Array.from({ length: 20 }, async () => {
-        const { test } = await client.runTest({
-          requestId: uuidv7(),
-          userId: ann,
-          sensorType: "temperature",
-          samples: calm(50_000),
-        });
-        return test?.id ?? "";
+      Array.from({ length: 20 }, () => {
+        const request = { requestId: uuidv7(), userId: ann, sensorType: "temperature", samples: calm(50_000) };
+        return patiently(async () => (await client.runTest(request)).test?.id ?? "");
       }),
     );
     await stopProcess(first, "SIGKILL");
@@ -51,12 +46,12 @@ describe("sensor: kill -9", function () {
 
     const second = await startProcess(mesh, env);
     try {
-      const failed = await finished(client, uploaded);
+      const failed = await patiently(() => finished(client, uploaded));
       assert.deepEqual(
         [failed.status, failed.failureReason],
         [Status.FAILED, "the process that took the samples stopped before the last one: upload them again"],
       );
-      for (const id of stored) assert.equal((await finished(client, id)).status, Status.COMPLETED);
+      for (const id of stored) assert.equal((await patiently(() => finished(client, id))).status, Status.COMPLETED);
       const events = await db.query<{ key: string }>("SELECT key FROM heddle_outbox.event ORDER BY key");
       assert.deepEqual(
         events.map(({ key }) => key),
@@ -67,3 +62,13 @@ describe("sensor: kill -9", function () {
     }
   });
 });
+
+/** Repeats what is UNAVAILABLE, as clients do while a process is away. */
+function patiently<T>(call: () => Promise<T>): Promise<T> {
+  return eventually("an answer", () =>
+    call().catch((error: unknown) => {
+      if (ConnectError.from(error).code !== Code.Unavailable) throw error;
+      return undefined;
+    }),
+  );
+}
