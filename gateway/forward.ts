@@ -177,7 +177,8 @@ function many(input: Message | AsyncIterable<Message>): AsyncIterable<Message> {
   return isMany(input) ? input : only(input);
 }
 
-async function* only<T>(item: T): AsyncGenerator<T> {
+/** A stream of one item. */
+export async function* only<T>(item: T): AsyncGenerator<T> {
   yield item;
 }
 

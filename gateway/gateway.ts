@@ -29,6 +29,7 @@ import { preferredType } from "./negotiate.ts";
 import { breakOff, isGone } from "./outgoing.ts";
 import { identified, permit } from "./permit.ts";
 import { compilePlan, type Plan, type Target } from "./plan.ts";
+import { representedBy } from "./representation.ts";
 import { type RestParts, serveRest } from "./rest.ts";
 import type { RouteMatch, Router } from "./router.ts";
 import { type RpcSteps, serveRpc } from "./rpc.ts";
@@ -181,7 +182,7 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
     await serveOwn(parts, exchange, target.endpoint, found.values);
     return;
   }
-  const { route } = target;
+  const route = representedBy(target.route, exchange);
   exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
   Object.assign(exchange.headers, deprecationHeaders(route.method));
   refuseBatchedStream(exchange.request, route);

@@ -8,6 +8,7 @@ import { ContractError, type ContractMethod, type Contracts } from "./contracts.
 import { deprecationMistakes } from "./deprecation.ts";
 import { isHttpBody } from "./http-body.ts";
 import { type PathTemplate, parsePathTemplate, TemplateError, type TemplateOptions } from "./path-template.ts";
+import { representationMistakes } from "./representation.ts";
 import type { MatchOptions, RouteEntry } from "./router.ts";
 import { hasOwnJson, isTextType } from "./well-known.ts";
 
@@ -170,7 +171,7 @@ function maskOf(input: DescMessage): DescField | undefined {
 }
 
 function optionMistakes(method: ContractMethod["desc"]): string[] {
-  return [...deprecationMistakes(method), ...cacheMistakes(method)];
+  return [...deprecationMistakes(method), ...cacheMistakes(method), ...representationMistakes(method)];
 }
 
 function nameOf(method: ContractMethod): string {
