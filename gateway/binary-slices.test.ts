@@ -33,7 +33,7 @@ describe("gateway/binary-slices", () => {
     ["integers by integers", `{"intMap":{${many((index) => `"${index}":${index}`)}}}`],
     [
       "a google.protobuf.Struct",
-      `{"struct":{"__proto__":[1],"a":{"b":[${many((index) => `{"c":[${index},null,"é",true,{}]}`, 3000)}]},"d":1}}`,
+      `{"struct":{"__proto__":[1],"x":[{"__proto__":{}}],"a":{"b":[${many((index) => `{"c":[${index},null,"é",true,{}]}`, 3000)}]},"d":1}}`,
     ],
     ["numbers of a google.protobuf.Struct", `{"struct":{"a":[${many(String)}]}}`],
     ["a google.protobuf.Value", `{"value":[${many((index) => `{"c":[${index}]}`, 3000)}]}`],
