@@ -149,6 +149,36 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .description("print the policy that holds for a method, and where each value came from")
     .argument("<method>", "pkg.Service/Method")
     .action(async (method) => run((await import("./commands/config-explain.ts")).configExplain(context, method)));
+  const demo = program
+    .command("demo")
+    .description("a narrated run on the platform that runs; ends with 1 when a promise does not hold");
+  demo
+    .command("resilience")
+    .description("kill auth, events and the database one after another, and show that nothing is lost")
+    .action(async () => run((await import("./commands/demo-resilience.ts")).demoResilience(context)));
+  demo
+    .command("shop")
+    .description("a user pays, and sees the ledger, the event, the notification and the analytics")
+    .action(async () => run((await import("./commands/demo-shop.ts")).demoShop(context)));
+  const saga = program.command("saga").description("the changes over several services, and what became of them");
+  saga
+    .command("list")
+    .description("show the sagas of all services, newest first")
+    .option("-s, --status <status>", "only RUNNING, COMPENSATING, STUCK, DONE or COMPENSATED ones")
+    .option("-n, --limit <n>", "so many of each service", wholeNumber(1, 1000), 50)
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/saga.ts")).sagaList(context, options)));
+  saga
+    .command("show")
+    .description("show a saga: its state, and every attempt at every step")
+    .argument("<id>")
+    .option("--json", "as JSON")
+    .action(async (id, options) => run((await import("./commands/saga.ts")).sagaShow(context, id, options)));
+  saga
+    .command("retry")
+    .description("make a saga that waits, or is stuck, try again now")
+    .argument("<id>")
+    .action(async (id) => run((await import("./commands/saga.ts")).sagaRetry(context, id)));
   program
     .command("admin")
     .description("make a registered user an administrator")

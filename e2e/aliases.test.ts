@@ -29,11 +29,13 @@ describe("alias routes, each with an example call", () => {
     for (const row of aliasCalls) {
       const [method = "", path = ""] = filled(row.call).split(" ");
       const token = filled(row.token ?? "{token}");
-      const answer = await request(method, `${platform.gateway}${path}`, {
-        ...(token === "" ? {} : { token }),
-        ...(row.body === undefined ? {} : { body: filled(row.body) }),
-        ...(row.headers === undefined ? {} : { headers: filled(row.headers) }),
-      });
+      const url = `${platform.gateway}${path}`;
+      const parts = { ...(token === "" ? {} : { token }), ...(row.body === undefined ? {} : { body: filled(row.body) }) };
+      const answer = await (row.stream === true
+        ? firstOf(url, token)
+        : row.raw === undefined
+          ? request(method, url, parts)
+          : upload(url, token, row.raw));
       answers.set(row, answer);
       for (const [name, at] of Object.entries(row.keep ?? {})) kept.set(name, String(valueAt(answer.body, at)));
     }
@@ -62,6 +64,30 @@ describe("alias routes, each with an example call", () => {
     assert.deepEqual(missing, []);
   });
 });
+
+/** The first message of a stream of NDJSON. */
+async function firstOf(url: string, token: string): Promise<Answer> {
+  const leave = new AbortController();
+  const headers = { authorization: `Bearer ${token}`, accept: "application/x-ndjson" };
+  const response = await fetch(url, { headers, signal: AbortSignal.any([leave.signal, AbortSignal.timeout(20_000)]) });
+  let text = "";
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString();
+    if (text.includes("\n")) break;
+  }
+  leave.abort();
+  return { status: response.status, headers: response.headers, body: JSON.parse(text.split("\n")[0] ?? "") };
+}
+
+async function upload(
+  url: string,
+  token: string,
+  { type, text }: { readonly type: string; readonly text: string },
+): Promise<Answer> {
+  const headers = { authorization: `Bearer ${token}`, "content-type": type };
+  const response = await fetch(url, { method: "POST", headers, body: text, signal: AbortSignal.timeout(20_000) });
+  return { status: response.status, headers: response.headers, body: await response.json() };
+}
 
 /** The row of the gateway's table that a call meets. */
 function entryOf(call: string): { readonly template: string; readonly rpc: string } | undefined {

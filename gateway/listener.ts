@@ -13,6 +13,7 @@ import { http2Server, listen as listenOn } from "#mesh/server/listener.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
 import type { AccessLog } from "./access-log.ts";
 import { beginExchange, type Exchange, type Upgrade } from "./exchange.ts";
+import { holdBody } from "./invitation.ts";
 import { answerError, httpError } from "./status.ts";
 import { readSubprotocols } from "./web-socket.ts";
 
@@ -69,6 +70,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   app.addHook("onRequest", (request, reply) => {
     reply.hijack();
     void answer(request.raw, reply.raw, request.originalUrl);
+  });
+  app.server.on("checkContinue", (request, response) => {
+    holdBody(request, response);
+    void answer(request, response, request.url ?? "/");
   });
   app.server.on("checkExpectation", (request, response) => void answer(request, response, request.url ?? "/"));
 

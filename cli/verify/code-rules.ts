@@ -21,11 +21,13 @@ export function codeFindings(root: string): readonly Finding[] {
 function shapeFindings(root: string, folder: string, files: readonly string[]): Finding[] {
   const findings: Finding[] = [];
   const miss = (file: string, what: string, fix: string) => findings.push({ file, rule: "folder-shape", what, fix });
-  for (const [file, purpose] of [
-    ["service.ts", "the wiring: `export const x = defineService({...})`"],
-    ["handlers.ts", "the contract's methods: `implement(XService, {...})`"],
-  ] as const) {
-    if (!files.includes(file)) miss(`${folder}/${file}`, `${folder} has no ${file}`, `write ${purpose}`);
+  if (!files.includes("service.ts")) {
+    miss(`${folder}/service.ts`, `${folder} has no service.ts`, "write the wiring: `export const x = defineService({...})`");
+  }
+  // A service with several contracts has a file for each.
+  if (!files.some((file) => /^([a-z-]+-)?handlers\.ts$/.test(file))) {
+    const fix = "write the contract's methods: `implement(XService, {...})`";
+    miss(`${folder}/handlers.ts`, `${folder} has no handlers.ts`, fix);
   }
   if (!files.some((file) => file.endsWith(".test.ts"))) {
     miss(folder, `${folder} has no test`, "write x.test.ts beside what it tests");
@@ -50,7 +52,7 @@ function fileFindings(root: string, file: string): Finding[] {
   if (!file.endsWith(".ts")) return [];
   const lines = readFileSync(join(root, file), "utf8").split("\n");
   const long: Finding[] =
-    lines.length - 1 <= maxLines || file.endsWith(".test.ts")
+    lines.length - 1 <= maxLines || isTest(file)
       ? []
       : [
           {
@@ -66,7 +68,7 @@ function fileFindings(root: string, file: string): Finding[] {
 function importFindings(file: string, line: string, number: number): Finding[] {
   const from = /(?:from|import)\s*\(?\s*"([^"]+)"/.exec(line)?.[1];
   // A service's tests may run it together with those that it needs.
-  if (from === undefined || !from.startsWith(".") || file.endsWith(".test.ts") || file.endsWith(".fixture.ts")) return [];
+  if (from === undefined || !from.startsWith(".") || isTest(file)) return [];
   const own = file.split("/").slice(0, 2).join("/");
   const target = new URL(from, `file:///${file}`).pathname.slice(1);
   if (target.startsWith(`${own}/`)) return [];
@@ -75,4 +77,9 @@ function importFindings(file: string, line: string, number: number): Finding[] {
   const fix =
     other === undefined ? "import #mesh/... or #gen/... only" : `call it: \`mesh.client(XService)\`, by ${other}'s contract`;
   return [{ file: `${file}:${number}`, rule: "service-imports", what, fix }];
+}
+
+/** Tests, what they share, and suites that several implementations pass. */
+function isTest(file: string): boolean {
+  return /\.(test|fixture|contract)\.ts$/.test(file);
 }

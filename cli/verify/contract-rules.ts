@@ -7,6 +7,7 @@ import { accessRuleOf } from "#mesh/identity/access.ts";
 import { parseServiceConfig, ServiceConfigError } from "#mesh/policy/service-config.ts";
 import { contractsOf } from "../../consul/seed.ts";
 import type { Plan } from "../../gateway/plan.ts";
+import { representationsOf } from "../../gateway/representation.ts";
 import type { RouteEntry } from "../../gateway/router.ts";
 import type { Route } from "../../gateway/routes.ts";
 import type { Finding } from "./finding.ts";
@@ -16,7 +17,10 @@ export function contractFindings(root: string, files: FileRegistry, plan: Plan):
   const services = [...files].flatMap((desc) => (desc.kind === "service" ? [desc] : []));
   const contracts = services.filter((contract) => existsSync(join(root, fileOf(contract))));
   // Every method has a route of its full name besides; this is about those that the contract gives.
-  const routed = new Set(plan.contracts.methods.filter(({ http }) => http !== undefined).map(({ desc }) => desc));
+  const annotated = plan.contracts.methods.filter(({ http }) => http !== undefined).map(({ desc }) => desc);
+  // A method that draws another one's answer is reached by that one's route.
+  const drawing = annotated.flatMap((method) => representationsOf(method).map((form) => form.method));
+  const routed = new Set([...annotated, ...drawing]);
   return [
     ...contracts.flatMap(({ methods }) => methods.flatMap((method) => methodFindings(method, routed))),
     ...contracts.flatMap((contract) => configFindings(root, contract)),

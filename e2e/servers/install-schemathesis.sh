@@ -27,5 +27,7 @@ python3 -m venv "$folder"
 # shellcheck disable=SC2086
 "$folder/bin/pip" install --quiet --disable-pip-version-check --no-input $packages >&2
 "$folder/bin/schemathesis" --version >&2
+# A name that tells it from the system's own.
+ln -s python "$folder/bin/grpc_tools_python"
 : >"$folder/complete-$wanted"
 echo "$folder/bin"

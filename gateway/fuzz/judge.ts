@@ -1,6 +1,7 @@
 /** Whether what became of a request is what must become of it. */
 import { create, type DescMessage, fromBinary, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { stringifyExact } from "../exact-json.ts";
 import { canonical } from "./canonical.ts";
 import type { FuzzReply } from "./client.ts";
 import type { MadeContract } from "./contract.ts";
@@ -32,7 +33,7 @@ export function judge(outcome: Outcome): string | undefined {
   const [call] = calls;
   if (call === undefined || calls.length > 1) return `${calls.length} calls, status ${reply.status}, expected one`;
   if (call.method !== expected.rule.method) return `called ${call.method}, expected ${expected.rule.method}`;
-  if (!isSame(expected.input, call.bytes, expected.bytes)) return "another message";
+  if (!isSame(outcome.contract, expected.input, call.bytes, expected.bytes)) return "another message";
   if (reply.status !== 200) return `status ${reply.status}, expected 200`;
   return outcome.request.httpMethod === "HEAD" ? undefined : judgeAnswer(outcome, expected, call.bytes);
 }
@@ -55,9 +56,9 @@ function judgeAnswer(
   const whole = toJson(input, answered, { registry }) as JsonObject;
   const defaults = toJson(input, create(input), { registry, alwaysEmitImplicit: true }) as JsonObject;
   const expected = field === undefined ? whole : (whole[field.jsonName] ?? defaults[field.jsonName] ?? null);
-  return body.toString() === JSON.stringify(expected) ? undefined : "another answer";
+  return body.toString() === stringifyExact(expected) ? undefined : "another answer";
 }
 
-function isSame(type: DescMessage, a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0 || canonical(fromBinary(type, a)) === canonical(fromBinary(type, b));
+function isSame({ types }: MadeContract, type: DescMessage, a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0 || canonical(fromBinary(type, a), types) === canonical(fromBinary(type, b), types);
 }

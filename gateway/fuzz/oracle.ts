@@ -142,7 +142,7 @@ function bodyOf({ contract, request, rule, input, bodyField, binary }: Parts): {
     }
     // JSON has no NullValue but null, and JSON.stringify no -0.
     const read = fromJson(type, written as JsonValue, { registry: types, recursionLimit: 1000 });
-    if (canonical(read) !== canonical(message)) throw new Unknowable("more than JSON can say");
+    if (canonical(read, types) !== canonical(message, types)) throw new Unknowable("more than JSON can say");
     if (bodyField === undefined) return { plain: written as PlainObject, tree: undefined };
     plain[bodyField.name] = written;
     return { plain, tree: undefined };

@@ -1,10 +1,32 @@
 /** What the gateway asks of the wire format beyond protobuf-es's fromBinary, which reads fields that end behind the end of the bytes. */
-import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { Refused, Unknowable } from "./json-tree.ts";
 
-/** Checks that every field, of messages in it too, ends where the bytes do or before. @throws Refused */
+/** Checks that every field, of messages in it too, ends where the bytes do or before. @throws Refused, Unknowable */
 export function checkWire(type: DescMessage, bytes: Uint8Array): void {
+  walk(bytes, (number, part) => {
+    const field = type.fields.find((candidate) => BigInt(candidate.number) === number);
+    const packed = field?.fieldKind === "list" && field.message === undefined && !texts.has(field.scalar);
+    // fromBinary goes on behind the end of a list whose last number does not end in it; whether the gateway sees it, what follows decides.
+    if (packed && ((part.at(-1) ?? 0) >= 0x80 || part.length % 4 > 0)) throw new Unknowable("a packed list");
+    if (field?.fieldKind === "map") checkEntry(field, part);
+    else if (field?.message !== undefined) checkWire(field.message, part);
+  });
+}
+
+/** Entries of maps, too, are read over their end. */
+function checkEntry(field: DescField & { fieldKind: "map" }, entry: Uint8Array): void {
+  try {
+    walk(entry, (number, part) => {
+      if (number === 2n && field.message !== undefined) checkWire(field.message, part);
+    });
+  } catch {
+    throw new Unknowable("an entry of a map");
+  }
+}
+
+/** Visits the fields that have a length. @throws Refused for bytes that are no fields. */
+function walk(bytes: Uint8Array, visit: (number: bigint, part: Uint8Array) => void): void {
   let at = 0;
   const varint = (): bigint => {
     let value = 0n;
@@ -26,27 +48,12 @@ export function checkWire(type: DescMessage, bytes: Uint8Array): void {
       const length = Number(varint());
       const part = bytes.subarray(at, at + length);
       at += length;
-      const field = type.fields.find((candidate) => BigInt(candidate.number) === number);
-      const nested = field?.fieldKind === "map" ? undefined : field?.message;
-      const packed = field?.fieldKind === "list" && field.message === undefined && !texts.has(field.scalar);
-      // fromBinary goes on behind the end of a list whose last number does not end in it; whether the gateway sees it, what follows decides.
-      if (packed && ((part.at(-1) ?? 0) >= 0x80 || part.length % 4 > 0)) throw new Unknowable("a packed list");
-      if (field?.fieldKind === "map" && at <= bytes.length) checkEntry(part);
-      if (nested !== undefined && at <= bytes.length) checkWire(nested, part);
+      if (at <= bytes.length) visit(number, part);
     } else if (wireType === 3) groups.push(number);
     else if (wireType !== 4 || groups.pop() !== number) throw new Refused("no field");
     if (at > bytes.length) throw new Refused("a field behind the end");
   }
   if (groups.length > 0) throw new Refused("a group without an end");
-}
-
-/** Entries of maps too are read over their end. */
-function checkEntry(entry: Uint8Array): void {
-  try {
-    checkWire(EmptySchema, entry);
-  } catch {
-    throw new Unknowable("an entry of a map");
-  }
 }
 
 const texts: ReadonlySet<ScalarType | undefined> = new Set([ScalarType.STRING, ScalarType.BYTES]);

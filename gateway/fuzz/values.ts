@@ -32,7 +32,9 @@ export function randomScalar(random: Random, type: ScalarType): string | boolean
 
 /** The number of a value of the enum; of an open one now and then a number that it does not name. */
 export function randomEnum(random: Random, type: DescEnum): number {
-  if (type.open && random.chance(0.1)) return Number(integer(random, -(2n ** 31n), 2n ** 31n - 1n));
+  // ProtoJSON has one NullValue, null.
+  if (type.open && type.typeName !== "google.protobuf.NullValue" && random.chance(0.1))
+    return Number(integer(random, -(2n ** 31n), 2n ** 31n - 1n));
   return random.pick(type.values).number;
 }
 

@@ -38,6 +38,17 @@ export async function putEvent(tx: Queryable, { id, topic, key, type, data, at }
   await tx.query("select heddle_outbox.put($1, $2, $3, $4, $5, $6)", [id, topic, key, type, JSON.stringify(data), at]);
 }
 
+/** Stores events in one statement: those of a key in their order, the keys in one that all who put several keep to. */
+export async function putEvents(tx: Queryable, events: readonly StoredEvent[]): Promise<void> {
+  const sorted = events.toSorted((a, b) => compare(a.topic, b.topic) || compare(a.key, b.key));
+  await tx.query(
+    `select heddle_outbox.put(id, topic, key, type, data, at) from (
+       select * from jsonb_to_recordset($1::jsonb) as event (place int, id uuid, topic text, key text, type text, data jsonb, at timestamptz)
+       order by place offset 0) as event`,
+    [JSON.stringify(sorted.map((event, place) => ({ ...event, place })))],
+  );
+}
+
 /** Claims the first events of at most `limit` keys after the cursor, in the order of topic and key. */
 export async function claimHeads(db: Queryable, after: Cursor, limit: number, claim: Claim): Promise<ClaimedEvent[]> {
   // The index is skipped through, key by key, for as long as the limit asks for more: a long queue of one key costs nothing.

@@ -55,6 +55,16 @@ describe("outbox", () => {
     );
   });
 
+  it("puts several at once, those of a key in the order given", async () => {
+    const seen: StoredEvent[] = [];
+    const outbox = await start(async (event) => void seen.push(event));
+    const events = [..."bab"].map((key, n) => ({ topic: "t", key, type: "x", data: { n } }));
+    await db.transaction((tx) => outbox.putAll(tx, events));
+    await until(async () => seen.length === 3 && (await outbox.waiting()) === 0);
+    const of = (key: string) => seen.filter((event) => event.key === key).map(({ data }) => data.n);
+    assert.deepEqual([of("a"), of("b")], [[1], [0, 2]]);
+  });
+
   it("keeps the order of each key and puts none off for another, with three instances and a receiver that fails at random", async () => {
     const seen = new Map<string, number[]>();
     const known = new Set<string>();

@@ -16,7 +16,7 @@ import { runWithoutContext } from "#mesh/context.ts";
 import type { Database, Queryable } from "#mesh/storage/database.ts";
 import { migrate } from "#mesh/storage/migrate.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
-import { countParked, countWaiting, listParked, type ParkedEvent, putEvent, retryParked } from "./outbox-store.ts";
+import { countParked, countWaiting, listParked, type ParkedEvent, putEvent, putEvents, retryParked } from "./outbox-store.ts";
 import { Relay } from "./relay.ts";
 
 /** Something that happened. */
@@ -44,6 +44,8 @@ export interface Outbox extends AsyncDisposable {
    * and key wait for it: put late, and several in the order of their keys.
    */
   put(tx: Queryable, event: OutboxEvent): Promise<string>;
+  /** Stores several events as put does, in one statement: those of a key in the order given, the keys in an order of its own. */
+  putAll(tx: Queryable, events: readonly OutboxEvent[]): Promise<void>;
   /** How many events wait to be published, those that are parked not counted. */
   waiting(): Promise<number>;
   /** The events that the receiver refused for good, oldest first, at most 1000. */
@@ -70,7 +72,7 @@ export interface OutboxOptions {
   readonly concurrency?: number;
   /** Milliseconds that one attempt may take. Default 10,000. */
   readonly timeoutMs?: number;
-  /** Milliseconds after which the keys of a process that died are taken over. It renews its claims four times as often. Default 5000. */
+  /** Milliseconds after which the keys of a process that died are taken over. It renews its claims four times as often. Default 3000. */
   readonly leaseMs?: number;
   /** Milliseconds between looks when nothing says that there is work. Default 2000. */
   readonly pollMs?: number;
@@ -84,7 +86,7 @@ export interface OutboxOptions {
 export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
   const { db, log, meter, clock } = options;
   await migrate(db, new URL("./migrations/", import.meta.url), log, "heddle_outbox");
-  const defaults = { concurrency: 16, timeoutMs: 10_000, leaseMs: 5000, pollMs: 2000, graceMs: 5000, random: Math.random };
+  const defaults = { concurrency: 16, timeoutMs: 10_000, leaseMs: 3000, pollMs: 2000, graceMs: 5000, random: Math.random };
   const relay = new Relay({ ...defaults, ...options, leaseId: randomUUID() });
   const waiting = meter.createObservableGauge("heddle.outbox.waiting", { description: "Events that wait to be published" });
   const parked = meter.createObservableGauge("heddle.outbox.parked", {
@@ -109,6 +111,11 @@ export async function openOutbox(options: OutboxOptions): Promise<Outbox> {
       const id = event.id ?? uuidv7(clock());
       await putEvent(tx, { ...event, id, at: new Date(clock()) });
       return id;
+    },
+    async putAll(tx, events) {
+      const now = clock();
+      const stored = events.map((event) => ({ ...event, id: event.id ?? uuidv7(now), at: new Date(now) }));
+      if (stored.length > 0) await putEvents(tx, stored);
     },
     waiting: () => countWaiting(db),
     parked: () => listParked(db),

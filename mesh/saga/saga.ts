@@ -136,7 +136,7 @@ export interface SagaOptions {
   readonly clock: () => number;
   /** Sagas at work at the same time in this process. Default 16. */
   readonly concurrency?: number;
-  /** Milliseconds after which the sagas of a process that died are taken over. It renews its claims four times as often. Default 5000. */
+  /** Milliseconds after which the sagas of a process that died are taken over. It renews its claims four times as often. Default 3000. */
   readonly leaseMs?: number;
   /** Milliseconds between looks when nothing says that there is work. Default 2000. */
   readonly pollMs?: number;
@@ -155,7 +155,7 @@ export async function startSagas(options: SagaOptions): Promise<Sagas> {
   await migrate(db, new URL("./migrations/", import.meta.url), log, "heddle_saga");
   const defaults = {
     concurrency: 16,
-    leaseMs: 5000,
+    leaseMs: 3000,
     pollMs: 2000,
     graceMs: 5000,
     keepMs: 30 * 24 * 3_600_000,

@@ -44,11 +44,9 @@ export async function ensureGroup(
     const sql = "SELECT id FROM consumer_group WHERE owner = $1 AND name = $2 AND topic_id = $3 FOR UPDATE";
     const [group] = await tx.query<{ id: string }>(sql, [owner, name, topicId]);
     if (group === undefined) throw new Error("a group that was just made is gone");
-    // A partition that the topic got since has nothing that is older than the group's others.
     await tx.query(
-      `INSERT INTO claim (group_id, partition, committed)
-       SELECT $1, p, coalesce((SELECT 0 FROM claim WHERE group_id = $1 LIMIT 1), $3) FROM generate_series(0, $2 - 1) p
-       ON CONFLICT DO NOTHING`,
+      `INSERT INTO claim (group_id, partition, committed) SELECT $1, p, $3 FROM generate_series(0, $2 - 1) p
+       WHERE NOT EXISTS (SELECT FROM claim WHERE group_id = $1)`,
       [group.id, partitions, start],
     );
     return group.id;
@@ -74,6 +72,13 @@ export async function memberTurn(db: Database, groupId: string, member: string):
       [member, groupId, leaseMs],
     );
     await tx.query("DELETE FROM member WHERE group_id = $1 AND lease_until < clock_timestamp()", [groupId]);
+    // A partition that the topic got since the group was made: whatever stands in it is new.
+    await tx.query(
+      `INSERT INTO claim (group_id, partition, committed)
+       SELECT g.id, p, 0 FROM consumer_group g JOIN topic t ON t.id = g.topic_id CROSS JOIN generate_series(0, t.partitions - 1) p
+       WHERE g.id = $1 AND NOT EXISTS (SELECT FROM claim WHERE group_id = g.id AND partition = p)`,
+      [groupId],
+    );
     const sql = "SELECT id FROM member WHERE group_id = $1 ORDER BY join_time, id";
     const members = (await tx.query<{ id: string }>(sql, [groupId])).map(({ id }) => id);
     const { release, take } = nextMove(members, await placesOf(tx, groupId), member);

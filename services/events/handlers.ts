@@ -81,7 +81,8 @@ export function eventHandlers(parts: HandlerParts): Implementation {
       const lastEventId = requestHeader.get("last-event-id");
       const resumed = lastEventId !== null && /^\d{1,15}$/.test(lastEventId) && request.group === "";
       if (resumed) responseHeader.set("last-event-id", lastEventId);
-      return counted(subscribe(currentWho(), request, resumed ? Number(lastEventId) : undefined, signal));
+      count(signal);
+      return subscribe(currentWho(), request, resumed ? Number(lastEventId) : undefined, signal);
     },
 
     async getStats() {
@@ -142,13 +143,11 @@ export function eventHandlers(parts: HandlerParts): Implementation {
     }
   }
 
-  async function* counted<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  /** Its signal aborts at the end of every call, good or bad. */
+  function count(signal: AbortSignal): void {
     subscribers.count++;
-    try {
-      yield* source;
-    } finally {
-      subscribers.count--;
-    }
+    if (signal.aborted) subscribers.count--;
+    else signal.addEventListener("abort", () => subscribers.count--, { once: true });
   }
 
   async function statusOf(topicId: number, position: number): Promise<PublishStatus> {

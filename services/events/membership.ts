@@ -47,6 +47,9 @@ export async function* readAsMember(o: Membership): AsyncGenerator<MemberItem> {
   const ended = new AbortController();
   const stop = AbortSignal.any([signal, ended.signal]);
   const turns = await takeTurns(o, memberId, stop);
+  // A reader that is gone asks for nothing more, not even for the end.
+  signal.addEventListener("abort", turns.leave, { once: true });
+  if (signal.aborted) turns.leave();
   const cursors = new Map<number, Cursor>();
   try {
     for (let seen = -1; !stop.aborted; ) {
@@ -77,7 +80,8 @@ export async function* readAsMember(o: Membership): AsyncGenerator<MemberItem> {
     }
   } finally {
     ended.abort();
-    await runWithoutContext(() => turns.leave());
+    signal.removeEventListener("abort", turns.leave);
+    turns.leave();
   }
 }
 
@@ -108,7 +112,8 @@ interface Turns {
   state(): { readonly number: number; readonly places: readonly Place[] };
   /** Settles after a change, or when `other` does; throws when the membership is lost. */
   changeOr(other: (wait: AbortSignal) => Promise<unknown>): Promise<void>;
-  leave(): Promise<void>;
+  /** Says that the member is gone, once, however often it is called. */
+  leave(): void;
 }
 
 /** Takes the first turn, then one every few seconds and whenever the group changes. */
@@ -121,6 +126,7 @@ async function takeTurns(
   let number = 0;
   let heardAt = performance.now();
   let lost: Error | undefined;
+  let left = false;
   let changed = new AbortController();
   let turning = Promise.resolve();
 
@@ -154,6 +160,12 @@ async function takeTurns(
   const listening = await runWithoutContext(() => db.listen("group_changed", (id) => id === groupId && soon(), soon));
   const timer = runWithoutContext(() => setInterval(soon, turnMs));
 
+  const goodbye = async () => {
+    await listening[Symbol.asyncDispose]();
+    await turning;
+    await leaveGroup(db, groupId, memberId);
+  };
+
   return {
     state() {
       if (lost !== undefined) throw lost;
@@ -164,13 +176,11 @@ async function takeTurns(
       await other(wait);
       if (changed.signal.aborted) changed = new AbortController();
     },
-    async leave() {
+    leave() {
+      if (left) return;
+      left = true;
       clearInterval(timer);
-      await listening[Symbol.asyncDispose]();
-      await turning;
-      await leaveGroup(db, groupId, memberId).catch((error: unknown) =>
-        log.debug({ err: error }, "a member could not say that it left"),
-      );
+      void runWithoutContext(goodbye).catch((error: unknown) => log.debug({ err: error }, "a member could not say that it left"));
     },
   };
 }

@@ -39,7 +39,7 @@ export function startRetention({ everyMs = 60_000, ...o }: RetentionOptions): As
 }
 
 /** One round. What expires is hidden at once, and its tables are dropped in a later round, when no reader is in them any more. */
-export async function expire({ db, clock, relaying }: Omit<RetentionOptions, "everyMs">): Promise<void> {
+export async function expire({ db, clock, relaying }: Omit<RetentionOptions, "everyMs" | "log">): Promise<void> {
   const topics = await db.query<{ id: number; name: string }>("SELECT id, name FROM topic ORDER BY id");
   for (const { id, name } of topics) {
     await dropExpired(db, id);

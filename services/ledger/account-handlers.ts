@@ -2,7 +2,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AccountService, AccountStatus } from "#gen/ledger/v1/account_pb.ts";
 import { currentContext } from "#mesh/context.ts";
-import { internal, invalidArgument, notFound, notYours } from "#mesh/errors.ts";
+import { internal, notFound, notYours } from "#mesh/errors.ts";
 import { type Implementation, implement } from "#mesh/server/implementation.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import { decodePageToken, defaultPageSize, encodePageToken } from "#mesh/storage/page.ts";
@@ -12,6 +12,7 @@ import { minorUnitDigits } from "./currency.ts";
 import type { Account } from "./ledger.ts";
 import { accountMessage, millisecondsOf } from "./messages.ts";
 import { callerKey, mayActFor, ownerOf, type Who } from "./ownership.ts";
+import { mistake } from "./posting.ts";
 import type { Writer } from "./writer.ts";
 
 /** What the handlers work with. */
@@ -82,9 +83,4 @@ export async function visibleAccount(db: Database, accountId: string): Promise<A
 /** Who makes the current call. */
 export function currentWho(): Who {
   return currentContext() ?? { principal: undefined, caller: undefined };
-}
-
-/** INVALID_ARGUMENT that names one field. */
-export function mistake(field: string, description: string) {
-  return invalidArgument([{ field, description }]);
 }

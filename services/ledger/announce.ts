@@ -7,12 +7,11 @@ import type { Recorded } from "./batch.ts";
 export const topic = "ledger";
 
 /**
- * The events of a batch. Their key is the account's id, so that an account's events come in the order of its postings; those of
- * different accounts are sorted by it, since transactions that put to the same keys must do so in the same order. Amounts are texts:
- * JSON numbers end at 2^53.
+ * The events of a batch. Their key is the account's id, so that an account's events come in the order of its postings. Amounts are
+ * texts: JSON numbers end at 2^53.
  */
 export function eventsOf(recorded: readonly Recorded[]): OutboxEvent[] {
-  const events = recorded.flatMap(({ transaction, accounts }) =>
+  return recorded.flatMap(({ transaction, accounts }) =>
     transaction.lines.flatMap(({ to, amount }): OutboxEvent[] => {
       const account = "accountId" in to ? accounts.find(({ id }) => id === to.accountId) : undefined;
       if (account === undefined) return [];
@@ -33,6 +32,4 @@ export function eventsOf(recorded: readonly Recorded[]): OutboxEvent[] {
       return [{ topic, key: account.id, type: "ledger.transaction.recorded", data, id: uuidv7(createTime) }];
     }),
   );
-  // The sort is stable, so an account's events keep their order.
-  return events.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
 }

@@ -42,9 +42,20 @@ export async function* scanTransactions(q: Queryable, query: ScanQuery): AsyncGe
   if (boundaries.some((at, index) => index > 0 && at <= (boundaries[index - 1] ?? at))) {
     throw invalidArgument([{ field: "boundaries_ms", description: "expected each above the one before" }]);
   }
-  const step = postings ? Math.ceil(boundaries.length / statements) : boundaries.length;
-  for (let first = 0; first < boundaries.length - 1; first += step) {
-    for (const row of await readBuckets(q, query, first, Math.min(first + step, boundaries.length - 1))) yield* parts(row);
+  const last = boundaries.length - 1;
+  const step = postings ? Math.ceil(last / statements) : last;
+  const read = (first: number) => (first < last ? readBuckets(q, query, first, Math.min(first + step, last)) : undefined);
+  let next = read(0);
+  try {
+    for (let first = step; next !== undefined; first += step) {
+      const rows = await next;
+      // The database works on the next while these are on their way. A failure is looked at in the next round.
+      next = read(first);
+      next?.catch(() => undefined);
+      for (const row of rows) yield* parts(row);
+    }
+  } finally {
+    await next?.catch(() => undefined);
   }
 }
 

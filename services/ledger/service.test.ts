@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { EventService } from "#gen/events/v1/events_pb.ts";
 import { AccountService } from "#gen/ledger/v1/account_pb.ts";
 import { TransactionKind } from "#gen/ledger/v1/transaction_message_pb.ts";
 import { TransactionService } from "#gen/ledger/v1/transaction_pb.ts";
 import { ConfigError, readConfig } from "#mesh/config.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh } from "#mesh/testing.ts";
-import { ann, bob, collect } from "./ledger.fixture.ts";
+import { events } from "../events/service.ts";
+import { ann, bob, collect, eventually } from "./ledger.fixture.ts";
 import { ledger } from "./service.ts";
 import { settings } from "./settings.ts";
 
@@ -38,6 +40,27 @@ describe("ledger in the mesh", () => {
       ["ledger", payee, type, second.transaction?.id, "400", "400"],
     ];
     assert.deepEqual(seen, payer < payee ? expected : [expected[2], expected[0], expected[1]]);
+  });
+
+  it("has its events on the topic ledger, in the order of the account's postings", async () => {
+    await using mesh = await startMesh([events, ledger]);
+    const transactions = mesh.client(TransactionService);
+    const { account } = await mesh.client(AccountService).openAccount({ userId: ann, currency: "EUR" });
+    for (const amount of [1n, 2n, 3n]) {
+      const income = { requestId: uuidv7(), accountId: account?.id ?? "", kind: TransactionKind.INCOME, amount };
+      await transactions.recordTransaction(income);
+    }
+    const seen = await eventually("three events", async () => {
+      const page = await mesh
+        .client(EventService)
+        .listEvents({ topic: "ledger" })
+        .catch(() => undefined);
+      return page?.events.length === 3 && page.events;
+    });
+    assert.deepEqual(
+      seen.map(({ type, key, data, producer }) => [type, key, data?.amount, producer]),
+      ["1", "2", "3"].map((amount) => ["ledger.transaction.recorded", account?.id, amount, "service:ledger"]),
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 /** The ledger service: its wiring. */
 import { AccountService } from "#gen/ledger/v1/account_pb.ts";
 import { TransactionService } from "#gen/ledger/v1/transaction_pb.ts";
-import { unavailable } from "#mesh/errors.ts";
+import { eventPublisher } from "#mesh/outbox/event-publisher.ts";
 import { openOutbox } from "#mesh/outbox/outbox.ts";
 import { defineService, runMain } from "#mesh/service.ts";
 import type { Queryable } from "#mesh/storage/database.ts";
@@ -20,20 +20,13 @@ export const ledger = defineService({
   contracts: [AccountService, TransactionService],
   settings,
   migrations: new URL("./migrations/", import.meta.url),
-  async start({ config, db, log, meter, scope, clock }) {
-    const outbox = scope.use(await openOutbox({ db, publish: waitForEvents, log, meter, clock }));
-    const announce = async (tx: Queryable, recorded: readonly Recorded[]) => {
-      for (const event of eventsOf(recorded)) await outbox.put(tx, event);
-    };
+  async start({ config, db, mesh, log, meter, scope, clock }) {
+    const outbox = scope.use(await openOutbox({ db, publish: eventPublisher(mesh), log, meter, clock }));
+    const announce = (tx: Queryable, recorded: readonly Recorded[]) => outbox.putAll(tx, eventsOf(recorded));
     const writer = scope.use(startWriter({ db, announce, log, meter, clock, maxBatch: config.maxBatch }));
     scope.use(startExpiry({ db, writer, log, clock, everyMs: config.holdSweepMs }));
     return { implementations: [accountHandlers({ db, writer, clock }), transactionHandlers({ db, writer, clock })] };
   },
 });
-
-/** Leaves events in the outbox until there is a service that takes them. */
-async function waitForEvents(): Promise<void> {
-  throw unavailable("events.v1.EventService is not called yet");
-}
 
 if (import.meta.main) await runMain(ledger);

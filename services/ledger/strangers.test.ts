@@ -81,6 +81,7 @@ describe("ledger, a stranger's token", () => {
     const levels = others.map((method) => [method.name, closed.includes(accessRuleOf(method)?.level)]);
     assert.deepEqual(levels, [
       ["RecordEntry", true],
+      ["ScanTransactions", true],
       ["ReserveFunds", true],
       ["CaptureHold", true],
       ["ReleaseHold", true],

@@ -9,7 +9,6 @@ import { decodePageToken, defaultPageSize, encodePageToken } from "#mesh/storage
 import { currentWho, type HandlerParts, visibleAccount } from "./account-handlers.ts";
 import type { Outcome } from "./batch.ts";
 import type { Action } from "./decide.ts";
-import { assertBalanced } from "./decide.ts";
 import {
   type Columns,
   getHold,
@@ -22,6 +21,7 @@ import {
 import type { Line } from "./ledger.ts";
 import { holdMessage, kindNameOf, kindOf, millisecondsOf, transactionMessage } from "./messages.ts";
 import { callerKey, mayActFor, ownerOf, serviceKey } from "./ownership.ts";
+import { assertBalanced } from "./posting.ts";
 import { scanTransactions } from "./scan-store.ts";
 import { statementHead, statementPart } from "./statement.ts";
 

@@ -106,7 +106,7 @@ export type Payment = Message<"payment.v1.Payment"> & {
 
   /**
    * Why it was declined or failed: a reason in capitals such as INSUFFICIENT_FUNDS, CARD_DECLINED, CARD_EXPIRED, RISK_AMOUNT,
-   * PROVIDER_UNAVAILABLE; empty otherwise.
+   * UNAVAILABLE; empty otherwise.
    *
    * @generated from field: string failure_reason = 13;
    */
