@@ -2,7 +2,8 @@
  * The sensor types: what each may measure, and what a test holds it to. One part, and so one data sheet, stands for each kind.
  *
  * A test is taken of something constant for seconds to hours. `driftTolerance` is therefore what the data sheet allows the value to move
- * while the stimulus does not (an ageing, or the change of offset over 10 degrees), `noiseTolerance` what it allows the values to scatter.
+ * while the stimulus does not (an ageing, the change of offset over 10 degrees, or a step or two of its converter), `noiseTolerance` what
+ * it allows the values to scatter.
  *
  * `maxRun`: a converter whose input noise is a third of its step or more gives the same code twice in a row with a chance of at most
  * erf(0.5 / (0.33 * sqrt 2)) = 0.87, so 100 times in a row with 0.87^99 < 2e-6. Parts whose noise is below a third of a step, by their
@@ -43,13 +44,13 @@ export const sensorTypes: readonly SensorType[] = [
     max: 16,
     defaultSampleRateHz: 100,
     maxSampleRateHz: 3200,
-    driftTolerance: 0.008,
+    driftTolerance: 0.0078,
     noiseTolerance: 0.025,
     maxRun: 1000,
     sources: {
       range: "Table 1, Measurement Range: +-16 g",
       max_sample_rate_hz: "Table 1, Output Data Rate: 3200 Hz",
-      drift_tolerance: "Table 1, 0 g Offset vs. Temperature, x and y: +-0.8 mg/degC at most, over 10 degC",
+      drift_tolerance: "Features, full resolution: 3.9 mg/LSB; two steps",
       noise_tolerance:
         "Noise Performance: z 1.1 LSB rms at 100 Hz and 3.9 mg/LSB, growing by sqrt 2 per doubling of the rate: 6.2 LSB at 3200 Hz",
       max_run: coarseRun,
@@ -107,8 +108,8 @@ export const sensorTypes: readonly SensorType[] = [
     sources: {
       range: "Key features: absolute range up to 2 m",
       max_sample_rate_hz: "Range profiles, high speed: timing budget 20 ms",
-      drift_tolerance: "Ranging accuracy, indoor, white target at 1.2 m: 3 % in high accuracy; of 2 m",
-      noise_tolerance: "Ranging accuracy, indoor, grey target: 4 % by default, a standard deviation; of 2 m",
+      drift_tolerance: "Ranging accuracy, indoor, white target at 1.2 m, 66 ms: 3 %; of 2 m",
+      noise_tolerance: "Ranging accuracy (a standard deviation), indoor, white target at 1.2 m, 33 ms: 4 %; of 2 m",
       max_run: coarseRun,
     },
   },
@@ -134,7 +135,7 @@ export const sensorTypes: readonly SensorType[] = [
   {
     name: "light",
     unit: "lx",
-    part: "ROHM BH1750FVI (data sheet 2011.11, rev. D)",
+    part: "ROHM BH1750FVI (technical note 2009.04, rev. B)",
     min: 0,
     max: 54_612.5,
     defaultSampleRateHz: 8,
@@ -143,10 +144,10 @@ export const sensorTypes: readonly SensorType[] = [
     noiseTolerance: 4,
     maxRun: 1000,
     sources: {
-      range: "Measurement result: 16 bits at 1.2 counts per lx, 65,535 / 1.2",
-      max_sample_rate_hz: "Electrical characteristics, L-resolution mode, measurement time: 16 ms",
-      drift_tolerance: "Measurement modes, L-resolution: 4 lx, one step",
-      noise_tolerance: "Measurement modes, L-resolution: 4 lx, one step",
+      range: "Electrical Characteristics, sensor out over actual lx: 1.2; 65,535 / 1.2",
+      max_sample_rate_hz: "Electrical Characteristics, L-Resolution Mode Measurement Time: 16 ms",
+      drift_tolerance: "Electrical Characteristics, L-Resolution Mode Resolution: 4 lx; one step",
+      noise_tolerance: "Electrical Characteristics, L-Resolution Mode Resolution: 4 lx; one step",
       max_run: coarseRun,
     },
   },
@@ -158,14 +159,13 @@ export const sensorTypes: readonly SensorType[] = [
     max: 800,
     defaultSampleRateHz: 15,
     maxSampleRateHz: 160,
-    driftTolerance: 0.5,
+    driftTolerance: 0.435,
     noiseTolerance: 0.435,
     maxRun: 1000,
     sources: {
       range: "Specifications, field range: +-8 gauss, each 100 uT",
       max_sample_rate_hz: "Specifications, measurement rate, single measurement mode: 160 Hz",
-      drift_tolerance:
-        "Specifications, hysteresis: 25 ppm of full scale and repeatability, with the noise floor of 2 milligauss: below 5 milligauss",
+      drift_tolerance: "Table 9, digital resolution at +-8.1 gauss: 4.35 milligauss; one step",
       noise_tolerance: "Table 9, digital resolution at +-8.1 gauss: 4.35 milligauss, more than the noise floor of 2",
       max_run: coarseRun,
     },
