@@ -8,6 +8,7 @@
 import type { Message, Registry } from "@bufbuild/protobuf";
 import { from } from "#mesh/errors.ts";
 import { bytesUnder, encodeJson } from "./encode.ts";
+import { eventIdOf } from "./event-id.ts";
 import type { Exchange } from "./exchange.ts";
 import { type Answer, type Call, only } from "./forward.ts";
 import { isHttpBody, singleType } from "./http-body.ts";
@@ -64,12 +65,14 @@ export async function encodeStream(
   function beat(): void {
     if (!response.writableNeedDrain) response.write(format.heartbeat);
   }
+  const eventId = eventIdOf(route.method.output);
   let count = 0;
   try {
     let next = await stream.first;
     const before = eventsBefore(request.headers["last-event-id"], stream.header);
     for (; next.done !== true; next = await stream.next()) {
-      await writeChunk(response, format.item(encodeItem(format, route, next.value, types), count, before));
+      const id = eventId === undefined ? String(before + count + 1) : eventId(next.value);
+      await writeChunk(response, format.item(encodeItem(format, route, next.value, types), count, id));
       count++;
     }
     response.end(format.end(count));
@@ -109,8 +112,8 @@ function open(asked: Promise<Answer>) {
 /** How messages stand in the body. */
 interface Format {
   readonly headers: Readonly<Record<string, string>>;
-  /** The bytes of a message, from its JSON text or, for HttpBody, from its data; `before` messages came in an earlier stream. */
-  item(data: string | Uint8Array, index: number, before: number): string | Uint8Array;
+  /** The bytes of a message, from its JSON text or, for HttpBody, from its data; `id` is an event's, "" for none. */
+  item(data: string | Uint8Array, index: number, id: string): string | Uint8Array;
   readonly raw: boolean;
   /** What a whole stream of so many messages ends with. */
   end(count: number): string;
@@ -133,7 +136,7 @@ const formats = {
   },
   "text/event-stream": {
     headers: { ...live, "content-type": "text/event-stream" },
-    item: (data, index, before) => `id: ${before + index + 1}\ndata: ${data}\n\n`,
+    item: (data, _, id) => `${id === "" ? "" : `id: ${id}\n`}data: ${data}\n\n`,
     raw: false,
     end: () => "",
     failure: (error) => `event: error\ndata: ${error}\n\n`,

@@ -45,17 +45,24 @@ export function kafkaSink({ brokers, prefix = "", tls = false, sasl, replicas = 
   let clients = open();
 
   function open() {
-    const opened: { close(): Promise<void> }[] = [];
-    const keep = <T extends { close(force?: boolean): Promise<void> }>(client: T): T => {
-      opened.push({ close: () => client.close(true) });
+    const closing: (() => Promise<void>)[] = [];
+    const keep = <T>(client: T, close: () => Promise<void>): T => {
+      closing.push(close);
       return client;
     };
-    return {
-      admin: lazy(() => keep(new Admin(options))),
-      consumer: lazy(() => keep(new Consumer({ ...options, groupId: "heddle-events-relay" }))),
-      producer: lazy(() => keep(new Producer({ ...options, idempotent: true }))),
-      close: () => Promise.allSettled(opened.map((client) => client.close())),
-    };
+    const admin = lazy(() => {
+      const client = new Admin(options);
+      return keep(client, () => client.close());
+    });
+    const consumer = lazy(() => {
+      const client = new Consumer<Buffer, Buffer, Buffer, Buffer>({ ...options, groupId: "heddle-events-relay" });
+      return keep(client, () => client.close(true));
+    });
+    const producer = lazy(() => {
+      const client = new Producer<Buffer, Buffer, Buffer, Buffer>({ ...options, idempotent: true });
+      return keep(client, () => client.close(true));
+    });
+    return { admin, consumer, producer, close: () => Promise.allSettled(closing.map((close) => close())) };
   }
 
   async function partitionsOf(topic: string): Promise<number | undefined> {

@@ -12,7 +12,10 @@ export interface Tail extends AsyncDisposable {
   end(topicId: number): number;
   /** Runs when a topic has grown, until disposed. */
   onStored(listener: (topicId: number) => void): Disposable;
-  /** True once Kafka is known to have the position; false after `ms` milliseconds. */
+  /**
+   * True once Kafka is known to have the position; false after `ms` milliseconds. Who waited in vain has waited for all: until there is
+   * news of the topic again, the answer is false at once.
+   */
   relayed(topicId: number, position: number, ms: number): Promise<boolean>;
 }
 
@@ -54,6 +57,8 @@ class Mark {
 export async function followTail({ db, log, pollMs = 5000 }: { db: Database; log: Logger; pollMs?: number }): Promise<Tail> {
   const stored = new Map<number, Mark>();
   const relayed = new Map<number, Mark>();
+  /** Where the relay of a topic was when somebody waited for it in vain. */
+  const stalledAt = new Map<number, number>();
   const listeners = new Set<(topicId: number) => void>();
   const markOf = (marks: Map<number, Mark>, topicId: number): Mark => {
     const mark = marks.get(topicId) ?? new Mark();
@@ -98,7 +103,12 @@ export async function followTail({ db, log, pollMs = 5000 }: { db: Database; log
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     async relayed(topicId, position, ms) {
-      return (await markOf(relayed, topicId).reach(position, AbortSignal.timeout(ms))) >= position;
+      const mark = markOf(relayed, topicId);
+      if (mark.position < position && mark.position === stalledAt.get(topicId)) return false;
+      const reached = (await mark.reach(position, AbortSignal.timeout(ms))) >= position;
+      if (reached) stalledAt.delete(topicId);
+      else stalledAt.set(topicId, mark.position);
+      return reached;
     },
     async [Symbol.asyncDispose]() {
       clearInterval(poll);
