@@ -188,7 +188,7 @@ function* writeItems(items: readonly unknown[]): Work {
       yield* writeNested(1, writeValue(item), parts);
       size += count(item, stretch);
     } else {
-      writer.tag(1, WireType.LengthDelimited).bytes(toBinary(ValueSchema, valueOfJson(item)));
+      writeLeaf(writer.tag(1, WireType.LengthDelimited).fork(), item).join();
       size++;
     }
     if (size < stretch) continue;
@@ -197,6 +197,14 @@ function* writeItems(items: readonly unknown[]): Work {
   }
   parts.push(writer.finish());
   return parts;
+}
+
+/** A google.protobuf.Value that holds no others. */
+function writeLeaf(writer: BinaryWriter, json: unknown): BinaryWriter {
+  if (typeof json === "number") return writer.tag(2, WireType.Bit64).double(json);
+  if (typeof json === "string") return writer.tag(3, WireType.LengthDelimited).string(json);
+  if (typeof json === "boolean") return writer.tag(4, WireType.Varint).bool(json);
+  return writer.tag(1, WireType.Varint).int32(0);
 }
 
 function valueOfJson(json: unknown): Value {
