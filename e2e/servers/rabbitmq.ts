@@ -88,6 +88,13 @@ export async function startRabbit(program: string): Promise<RabbitServer> {
     );
   }
 
+  // A test run that is cut short disposes of nothing.
+  const onExit = () => {
+    if (child?.pid !== undefined) killGroup(child.pid);
+    mapper.kill("SIGKILL");
+  };
+  process.once("exit", onExit);
+
   async function kill(): Promise<void> {
     const running = child;
     child = undefined;
@@ -99,6 +106,7 @@ export async function startRabbit(program: string): Promise<RabbitServer> {
   }
 
   async function stop(): Promise<void> {
+    process.off("exit", onExit);
     await kill();
     const ended =
       mapper.exitCode !== null || mapper.signalCode !== null || mapper.pid === undefined ? undefined : once(mapper, "exit");

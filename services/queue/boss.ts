@@ -39,8 +39,18 @@ export async function startBoss({ db, log, onJob }: BossOptions): Promise<PgBoss
   const boss = new PgBoss({ db: adapter, schema: bossSchema, supervise: false, schedule: false, useListenNotify: true });
   boss.on("error", (error) => log.warn({ err: error }, "pg-boss reported an error"));
   boss.on("warning", (warning) => log.debug({ warning }, "pg-boss warned"));
-  await boss.start();
-  await addIndexes(db);
+  await db.transaction(
+    async (tx) => {
+      // Two instances that start on an empty database would both make the schema: they take turns.
+      await tx.query("SELECT pg_advisory_xact_lock(7239402)");
+      await boss.start();
+      // What the sweeper looks by: open deliveries only, so it is as small as they are few.
+      await tx.query(
+        `CREATE INDEX IF NOT EXISTS heddle_job_active ON ${bossSchema}.job_common (started_on) WHERE state = 'active'`,
+      );
+    },
+    { timeoutMs: migrationTimeoutMs },
+  );
   return Object.assign(boss, { [Symbol.asyncDispose]: () => boss.stop({ graceful: false, close: false }) });
 }
 
@@ -55,17 +65,4 @@ async function execute(db: Database, text: string, values?: unknown[]): Promise<
   const inner = /^\s*BEGIN;([\s\S]*)COMMIT;\s*$/.exec(text)?.[1];
   if (inner === undefined) return { rows: await db.query(text, values) };
   return { rows: await db.transaction((tx) => tx.query(inner), { timeoutMs: migrationTimeoutMs }) };
-}
-
-/** What the sweeper looks by: open deliveries only, so it is as small as they are few. */
-async function addIndexes(db: Database): Promise<void> {
-  await db.transaction(
-    async (tx) => {
-      await tx.query("SELECT pg_advisory_xact_lock(7239402)");
-      await tx.query(
-        `CREATE INDEX IF NOT EXISTS heddle_job_active ON ${bossSchema}.job_common (started_on) WHERE state = 'active'`,
-      );
-    },
-    { timeoutMs: migrationTimeoutMs },
-  );
 }
