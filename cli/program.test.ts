@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { platform } from "../services/platform.ts";
 
 describe("heddle", () => {
   let folder = "";
@@ -36,7 +37,7 @@ describe("heddle", () => {
       `heddle: command-argument value 'x' is invalid for argument 'n'. Expected a whole number from 0 to 20. ${help}\n`,
     ],
     [["gateway", "--upstream", "a=b:1"], 2, "heddle: name an image by --contracts, or ask the servers by --reflect\n"],
-    [["up", "nothing"], 2, "heddle: nothing is not a service of the platform: auth, notification, gateway\n"],
+    [["up", "nothing"], 2, `heddle: nothing is not a service of the platform: ${platform.map(({ name }) => name).join(", ")}\n`],
     [["status"], 1, "heddle: the platform is not running: start it with `heddle up`\n"],
     [["restart", "auth"], 1, "heddle: the platform is not running: start it with `heddle up`\n"],
     [
@@ -47,7 +48,7 @@ describe("heddle", () => {
     [
       ["call", "auth.v1.Auth/Login"],
       2,
-      /^heddle: auth\.v1\.Auth\/Login: expected pkg\.Service\/Method, with one of the services auth\.v1\.AuthService, /,
+      /^heddle: auth\.v1\.Auth\/Login: expected pkg\.Service\/Method, with one of the services .*\bauth\.v1\.AuthService, /,
     ],
     [["call", "auth.v1.AuthService/Login", "{"], 2, /^heddle: the request is not a auth\.v1\.LoginRequest: /],
   ] as const;

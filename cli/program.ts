@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { ConfigError } from "#mesh/config.ts";
 import { type CommandContext, commandContext } from "./command-context.ts";
 import { Failure } from "./failure.ts";
@@ -123,12 +123,62 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .option("--out <file>", "write it there")
     .action(async (options) => run((await import("./commands/openapi.ts")).openapi(context, options)));
   program
+    .command("new")
+    .description("begin something new")
+    .command("service")
+    .description(
+      "a service that works: contract, service config, handlers, store, migration, test, and its place in the platform",
+    )
+    .argument("<name>", "one word in the singular, such as recipe")
+    .action(async (name) => run((await import("./commands/new-service.ts")).newService(context, name)));
+  program
+    .command("verify")
+    .description("hold contracts, code and deployment to the project's rules; each failure says file, rule and fix")
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/verify.ts")).verify(context, options)));
+  program
+    .command("graph")
+    .description("draw who calls whom: by the code, and on a running platform by its metrics")
+    .addOption(new Option("--format <format>", "how").choices(["text", "mermaid", "svg"]).default("text"))
+    .option("--out <file>", "write it there")
+    .action(async (options) => run((await import("./commands/graph.ts")).graph(context, options)));
+  program
     .command("config")
     .description("what the policies are")
     .command("explain")
     .description("print the policy that holds for a method, and where each value came from")
     .argument("<method>", "pkg.Service/Method")
     .action(async (method) => run((await import("./commands/config-explain.ts")).configExplain(context, method)));
+  const demo = program
+    .command("demo")
+    .description("a narrated run on the platform that runs; ends with 1 when a promise does not hold");
+  demo
+    .command("resilience")
+    .description("kill auth, events and the database one after another, and show that nothing is lost")
+    .action(async () => run((await import("./commands/demo-resilience.ts")).demoResilience(context)));
+  demo
+    .command("shop")
+    .description("a user pays, and sees the ledger, the event, the notification and the analytics")
+    .action(async () => run((await import("./commands/demo-shop.ts")).demoShop(context)));
+  const saga = program.command("saga").description("the changes over several services, and what became of them");
+  saga
+    .command("list")
+    .description("show the sagas of all services, newest first")
+    .option("-s, --status <status>", "only RUNNING, COMPENSATING, STUCK, DONE or COMPENSATED ones")
+    .option("-n, --limit <n>", "so many of each service", wholeNumber(1, 1000), 50)
+    .option("--json", "as JSON")
+    .action(async (options) => run((await import("./commands/saga.ts")).sagaList(context, options)));
+  saga
+    .command("show")
+    .description("show a saga: its state, and every attempt at every step")
+    .argument("<id>")
+    .option("--json", "as JSON")
+    .action(async (id, options) => run((await import("./commands/saga.ts")).sagaShow(context, id, options)));
+  saga
+    .command("retry")
+    .description("make a saga that waits, or is stuck, try again now")
+    .argument("<id>")
+    .action(async (id) => run((await import("./commands/saga.ts")).sagaRetry(context, id)));
   program
     .command("admin")
     .description("make a registered user an administrator")

@@ -6,6 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { platform } from "../services/platform.ts";
 import { until } from "./until.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -39,8 +40,14 @@ export interface Platform extends AsyncDisposable {
   output(): string;
 }
 
-/** Starts the platform and waits until `heddle status` shows every process healthy. */
-export async function startPlatform(env: Readonly<Record<string, string>> = {}): Promise<Platform> {
+/** What most tests need: people and something to send them. Few processes start fast and leave the processors to the test. */
+export const smallPlatform: readonly string[] = ["auth", "notification", "gateway"];
+
+/** Starts `services` with what they need, and waits until the gateway sees every one of them healthy. */
+export async function startPlatform(
+  env: Readonly<Record<string, string>> = {},
+  services: readonly string[] = smallPlatform,
+): Promise<Platform> {
   const dataDir = await mkdtemp(join(tmpdir(), "heddle-e2e-"));
   const offset = await freeOffset();
   const consul = env.CONSUL_HTTP_ADDR ?? `http://127.0.0.1:${8500 + offset}`;
@@ -53,7 +60,11 @@ export async function startPlatform(env: Readonly<Record<string, string>> = {}):
   };
   if (env.CONSUL_HTTP_ADDR === undefined) delete (environment as Record<string, string | undefined>).CONSUL_HTTP_ADDR;
   const startedAt = performance.now();
-  const supervisor = spawn(process.execPath, [heddle, "up"], { cwd: root, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const supervisor = spawn(process.execPath, [heddle, "up", ...services], {
+    cwd: root,
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   const keep = (chunk: Buffer) => {
     output += chunk.toString();
@@ -85,7 +96,7 @@ export async function startPlatform(env: Readonly<Record<string, string>> = {}):
       "the platform to be healthy",
       async () => {
         if (supervisor.exitCode !== null) throw new Error(`heddle up ended with ${supervisor.exitCode}:\n${output}`);
-        return healthy(gateway);
+        return healthy(gateway, services);
       },
       60_000,
     );
@@ -118,18 +129,19 @@ export function alive(pid: number): boolean {
   }
 }
 
-async function healthy(gateway: string): Promise<boolean> {
+async function healthy(gateway: string, expected: readonly string[]): Promise<boolean> {
   const response = await fetch(`${gateway}/health`).catch(() => undefined);
   if (response?.status !== 200) return false;
   const { services } = (await response.json()) as { services: Record<string, { status: string }> };
-  return ["auth", "notification"].every((name) => services[name]?.status === "UP");
+  return expected.every((name) => name === "gateway" || services[name]?.status === "UP");
 }
 
 /** An offset below the ephemeral range whose ports are free. */
 async function freeOffset(): Promise<number> {
+  const standard = [...platform.flatMap(({ port }) => [port, port + 1000]), 8500, 5480];
   for (;;) {
     const offset = 3000 + 10 * Math.floor(Math.random() * 1800);
-    const ports = [7001, 7002, 8001, 8002, 8080, 8500, 9080, 5480].map((port) => port + offset);
+    const ports = standard.map((port) => port + offset);
     if ((await Promise.all(ports.map(free))).every((is) => is)) return offset;
   }
 }

@@ -1,18 +1,7 @@
 /** The README holds: its tour and its walk through a new service are run as they stand there, its tables are compared with the code. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import type { Setting } from "#mesh/config.ts";
 import { processSettings } from "#mesh/settings.ts";
@@ -21,6 +10,7 @@ import { gatewaySettings } from "../gateway/service.ts";
 import { platform as services } from "../services/platform.ts";
 import { request } from "./http.ts";
 import { type Platform, type PlatformProcess, startPlatform } from "./platform.ts";
+import { copyProject, type ProjectCopy } from "./project-copy.ts";
 import { findTool, needTool } from "./tools.ts";
 import { until } from "./until.ts";
 
@@ -57,7 +47,8 @@ describe("README.md, the tour, pasted into a shell", () => {
 
   before(async function () {
     this.timeout(180_000);
-    platform = await startPlatform();
+    const everything = services.map(({ name }) => name);
+    platform = await startPlatform({}, everything);
     const { offset, dataDir } = platform;
     const moved = blocks(section("A tour in five minutes"), "sh").map((block) =>
       block
@@ -154,52 +145,23 @@ describe("README.md, the tour, pasted into a shell", () => {
 
 describe("README.md, a contract and a service added by its steps", () => {
   const text = section("Add a contract and a service");
-  let copy = "";
-  let env: Readonly<Record<string, string | undefined>> = {};
-  const heddle = (...words: string[]) =>
-    execFileSync(process.execPath, ["cli/heddle.mjs", ...words], { cwd: copy, env, encoding: "utf8" });
+  let copy: ProjectCopy;
 
   before(function () {
     this.timeout(60_000);
-    copy = mkdtempSync(join(tmpdir(), "heddle-readme-"));
-    const names = [
-      "cli",
-      "gateway",
-      "gen",
-      "mesh",
-      "proto",
-      "services",
-      "package.json",
-      "package-lock.json",
-      "buf.yaml",
-      "buf.gen.yaml",
-    ];
-    for (const name of names) cpSync(join(root, name), join(copy, name), { recursive: true });
-    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
-    const ports = [
-      "GATEWAY_PORT",
-      ...["AUTH", "NOTIFICATION", "GREETER", "CONSUL", "POSTGRES"].map((name) => `HEDDLE_${name}_PORT`),
-    ];
-    env = {
-      ...process.env,
-      PATH: path,
-      HEDDLE_DATA: join(copy, "data"),
-      ...Object.fromEntries(ports.map((name) => [name, "0"])),
-    };
+    copy = copyProject(["greeter"], { ...process.env, PATH: path });
   });
-  atEnd(() => {
-    if (existsSync(join(copy, "data"))) heddle("down");
-    rmSync(copy, { recursive: true, force: true });
-  });
+  atEnd(() => copy?.remove());
 
   it("answers over REST and through the mesh", async function () {
     this.timeout(120_000);
+    const { env, heddle } = copy;
     for (const step of text.split(/^\d+\. /m).slice(1)) {
       const file = /`((?:proto|services)\/[\w./-]+)`/.exec(step)?.[1];
       const [code = ""] = blocks(step.slice(0, step.indexOf("Restart `npm start`")), "(?:proto|json|ts)");
-      if (step.includes("npm run generate")) execFileSync(process.execPath, ["cli/generate.ts"], { cwd: copy, env });
-      else if (file === "services/platform.ts") insertAfter(join(copy, file), /^ {2}service\("notification".*\n/m, code);
-      else if (file !== undefined) write(join(copy, file), code);
+      if (step.includes("npm run generate")) execFileSync(process.execPath, ["cli/generate.ts"], { cwd: copy.path, env });
+      else if (file === "services/platform.ts") insertAfter(join(copy.path, file), /^ {2}service\("notification".*\n/m, code);
+      else if (file !== undefined) write(join(copy.path, file), code);
     }
     heddle("up", "--detach", "greeter", "gateway");
     const { processes } = JSON.parse(heddle("status", "--json")) as { processes: readonly PlatformProcess[] };

@@ -9,7 +9,12 @@ const tools = process.env.HEDDLE_TOOLS ?? join(root, ".heddle/tools");
 
 /** Finds a program in the folder that .ci/run installs into or on PATH. */
 export function findTool(name: string): string | undefined {
-  const folders = [join(tools, "bin"), join(root, "node_modules/.bin"), ...(process.env.PATH ?? "").split(delimiter)];
+  const folders = [
+    join(tools, "bin"),
+    join(tools, "python/bin"),
+    join(root, "node_modules/.bin"),
+    ...(process.env.PATH ?? "").split(delimiter),
+  ];
   return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }
 

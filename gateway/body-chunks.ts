@@ -4,8 +4,9 @@ import type { Readable } from "node:stream";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { Code } from "@connectrpc/connect";
 import { canceled, invalidArgument } from "#mesh/errors.ts";
-import { type Encoding, encodingsOf } from "./body.ts";
+import { type Encoding, encodingsOf, hasBody } from "./body.ts";
 import { Inbox } from "./inbox.ts";
+import { inviteBody } from "./invitation.ts";
 import { httpError } from "./status.ts";
 
 /**
@@ -17,7 +18,7 @@ import { httpError } from "./status.ts";
  * @throws an error of status 415 for an unknown Content-Encoding.
  */
 export function bodyChunks(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer> {
-  const encodings = encodingsOf(request).reverse();
+  const encodings = hasBody(request) ? encodingsOf(request).reverse() : [];
   return lazily(() => open(request, encodings, idleMs));
 }
 
@@ -27,6 +28,7 @@ async function* lazily(start: () => AsyncIterable<Buffer>): AsyncGenerator<Buffe
 }
 
 function open(request: IncomingMessage, encodings: readonly Encoding[], idleMs: number): Inbox<Buffer> {
+  inviteBody(request);
   const stages: Readable[] = [request, ...encodings.map((encoding) => decompressors[encoding]())];
   const source = stages.at(-1) ?? request;
   const tap = {

@@ -6,7 +6,8 @@ import { brotliDecompress, gunzip, inflate, inflateRaw } from "node:zlib";
 import { Code } from "@connectrpc/connect";
 import { canceled, invalidArgument, unavailable } from "#mesh/errors.ts";
 import { protobufType } from "./decode.ts";
-import { isHttpBody } from "./http-body.ts";
+import { isHttpBody, singleType } from "./http-body.ts";
+import { inviteBody } from "./invitation.ts";
 import type { Route } from "./routes.ts";
 import { httpError } from "./status.ts";
 
@@ -55,20 +56,21 @@ export function mediaTypeOf(route: Route, request: IncomingMessage): string {
 }
 
 /**
- * Reads the body and undoes its Content-Encoding (gzip, br, deflate).
+ * Reads the body and undoes its Content-Encoding (gzip, br, deflate). Of no body the encoding says nothing.
  *
  * @throws an error of status 413, 415 or 408; INVALID_ARGUMENT when it is not in the encoding; CANCELLED when the client
  *   goes away; UNAVAILABLE with RetryInfo while too many large bodies are under way.
  */
 export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Uint8Array> {
+  if (!hasBody(request)) return new Uint8Array();
   const encodings = encodingsOf(request);
-  let body = hasBody(request) ? await readRaw(request, limits) : new Uint8Array();
+  let body = await readRaw(request, limits);
   for (const encoding of encodings.reverse()) body = await decompress(body, encoding, limits.maxBytes);
   return body;
 }
 
 function takesAnyType(route: Route): boolean {
-  if (route.body.kind === "field") return isHttpBody(route.body.field.message);
+  if (route.body.kind === "field") return isHttpBody(singleType(route.body.field));
   return route.body.kind === "none" || isHttpBody(route.method.input);
 }
 
@@ -97,6 +99,7 @@ export function encodingsOf(request: IncomingMessage): Encoding[] {
 function readRaw(request: IncomingMessage, { maxBytes, timeoutMs }: BodyLimits): Promise<Uint8Array> {
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > maxBytes) return Promise.reject(tooLarge(maxBytes, `${announced} bytes`));
+  inviteBody(request);
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;

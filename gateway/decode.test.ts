@@ -14,6 +14,8 @@ describe("gateway/decode: bodies", () => {
     ['{"int32":1.0,"sint32":1e2,"int64":"100e-2"}', { int32: 1, sint32: 100, int64: "1" }],
     ['{"float":"NaN","double":"-Infinity"}', { float: "NaN", double: "-Infinity" }],
     ['{"double":1e308,"float":"1.5"}', { double: 1e308, float: 1.5 }],
+    // As Java and Go write the largest single.
+    ['{"float":3.4028235e38}', { float: 3.4028235e38 }],
     ['{"bytes":"+/8"}', { bytes: "+/8=" }],
     ['{"bytes":"-_8="}', { bytes: "+/8=" }],
     ['{"color":"COLOR_BLUE"}', { color: "COLOR_BLUE" }],

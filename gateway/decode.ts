@@ -5,7 +5,7 @@
 import { create, type DescField, equals, fromBinary, type Message, type Registry } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { maxWeight, tooHeavy, wireWeight } from "#mesh/net/weight.ts";
-import { readBytes } from "./http-body.ts";
+import { readBytes, singleType } from "./http-body.ts";
 import { type Json, JsonError, parsingJson } from "./json.ts";
 import { takesNull } from "./message-plan.ts";
 import { claimOneof, fieldNamed, type Reading, readingField, readingMessage } from "./proto-json.ts";
@@ -92,7 +92,7 @@ function* readBody(route: Route, { body, mediaType, contentType }: RequestParts,
     return nothing;
   }
   const field = route.body.kind === "field" ? route.body.field : undefined;
-  const raw = readBytes(field?.message ?? (field === undefined ? route.method.input : undefined), body, contentType);
+  const raw = readBytes(field === undefined ? route.method.input : singleType(field), body, contentType);
   if (raw !== undefined) return { ...nothing, message: place(message, field, raw), gave: (fields) => fields[0] === field };
   if (body.length === 0) return nothing;
   if (mediaType === protobufType) return { ...nothing, ...readBinary(message, field, body, violations) };

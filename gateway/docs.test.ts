@@ -20,6 +20,14 @@ class Source extends ChangingContracts {
   [Symbol.dispose](): void {}
 }
 
+interface Document {
+  readonly paths: Readonly<Record<string, object>>;
+}
+
+function contractPaths(json: unknown): string[] {
+  return Object.keys((json as Document).paths).filter((path) => path.startsWith("/v1/"));
+}
+
 describe("gateway/docs", () => {
   const source = new Source(files("/v1/a"));
   let gateway: TestGateway;
@@ -33,14 +41,26 @@ describe("gateway/docs", () => {
   it("GET /openapi.json describes the plan that holds, with an ETag of its own", async () => {
     const first = await gateway.send("GET /openapi.json");
     assert.deepEqual([first.status, first.headers["content-type"]], [200, "application/json"]);
-    assert.deepEqual(Object.keys((first.json as { paths: object }).paths), ["/v1/a"]);
+    assert.deepEqual(contractPaths(first.json), ["/v1/a"]);
     const known = { "if-none-match": String(first.headers.etag) };
     const again = await gateway.send("GET /openapi.json", { headers: known });
     assert.deepEqual([again.status, again.text, again.headers.etag], [304, "", first.headers.etag]);
     source.become("/v1/b");
     const changed = await gateway.send("GET /openapi.json", { headers: known });
     assert.equal(changed.status, 200);
-    assert.deepEqual(Object.keys((changed.json as { paths: object }).paths), ["/v1/b"]);
+    assert.deepEqual(contractPaths(changed.json), ["/v1/b"]);
+  });
+
+  it("GET /openapi.json tells of the gateway's own endpoints, and each is there", async () => {
+    const { json } = await gateway.send("GET /openapi.json");
+    const { paths } = json as Document;
+    const own = Object.entries(paths).filter(([path]) => !path.startsWith("/v1/"));
+    for (const [path, item] of own) {
+      const { headers } = await gateway.send(`OPTIONS ${path.replaceAll(/\{[^}]*\}/g, "x")}`);
+      for (const method of Object.keys(item))
+        assert.match(String(headers.allow), new RegExp(`\\b${method.toUpperCase()}\\b`), path);
+    }
+    assert.equal(own.length, 5);
   });
 
   it("GET /docs and all that it refers to are here, and lead nowhere else", async () => {

@@ -1,10 +1,9 @@
 /** The environment of the gateway's duties, and what it makes of them. */
 import type { Meter } from "@opentelemetry/api";
-import { duration, flag, integer, list, oneOf, optionalUrl, type Values } from "#mesh/config.ts";
+import { duration, flag, integer, list, optionalUrl, type Values } from "#mesh/config.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
 import type { DutyOptions } from "./duties.ts";
 import { redisRateLimiter } from "./redis-rate-limiter.ts";
-import type { RouteOptions } from "./routes.ts";
 
 /** The settings. */
 export const dutySettings = {
@@ -12,10 +11,6 @@ export const dutySettings = {
   emitDefaults: flag("GATEWAY_EMIT_DEFAULTS", false),
   /** Bytes of all answers in the response cache, 64 MiB unless it says otherwise. */
   cacheBytes: integer("GATEWAY_CACHE_BYTES", 1, 2 ** 34, 64 * 2 ** 20),
-  /** Which percent escapes stay in path variables of several segments: %2F, all reserved characters', or none. */
-  multiSegment: oneOf("GATEWAY_MULTI_SEGMENT", ["slash", "reserved", "all"], "slash"),
-  /** Whether a slash at the end of a path makes it another one. */
-  trailingSlash: oneOf("GATEWAY_TRAILING_SLASH", ["refuse", "ignore"], "refuse"),
   /** Counts rates in Redis, for all gateways together. */
   redisUrl: optionalUrl("REDIS_URL", "redis:", "rediss:"),
   /** The monolith that answers what no service does yet. */
@@ -30,22 +25,17 @@ export const dutySettings = {
 
 /** The duties of a gateway with these settings. What they open is closed by `undo`. */
 export function dutyOptions(
-  config: Values<typeof dutySettings>,
-  { log, meter, trustedHops, undo }: { log: Logger; meter: Meter; trustedHops: number; undo: AsyncDisposableStack },
+  config: Values<typeof dutySettings> & { readonly gatewayTrustedHops: number },
+  { log, meter, undo }: { log: Logger; meter: Meter; undo: AsyncDisposableStack },
 ): DutyOptions {
   const { emitDefaults, cacheBytes, redisUrl, monolithUrl, monolithPrefixes, monolithPercent, monolithTimeoutMs } = config;
   const prefixes =
     monolithPrefixes.length === 0 ? ["/"] : monolithPrefixes.map((prefix) => (prefix.startsWith("/") ? prefix : `/${prefix}`));
-  const monolith = { prefixes, percent: monolithPercent, timeoutMs: monolithTimeoutMs, trustedHops };
+  const monolith = { prefixes, percent: monolithPercent, timeoutMs: monolithTimeoutMs, trustedHops: config.gatewayTrustedHops };
   return {
     emitDefaults,
     cacheBytes,
     ...(redisUrl === undefined ? {} : { rateLimiter: undo.use(redisRateLimiter({ url: redisUrl.href, log, meter })) }),
     ...(monolithUrl === undefined ? {} : { monolith: { ...monolith, url: monolithUrl } }),
   };
-}
-
-/** How the settings have paths matched. */
-export function matchingOf({ multiSegment, trailingSlash }: Values<typeof dutySettings>): RouteOptions {
-  return { matching: { multiSegment, trailingSlash } };
 }

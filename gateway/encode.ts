@@ -14,6 +14,7 @@ import {
 } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { protobufType } from "./decode.ts";
+import { stringifyExact } from "./exact-json.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answer } from "./forward.ts";
 import { bytesOf, writeBytes } from "./http-body.ts";
@@ -101,7 +102,7 @@ export function encodeJson(route: Route, message: Message, types: Registry): str
     route.responseField === undefined
       ? toJson(route.method.output, message, options)
       : fieldJson(reflect(route.method.output, message, false), route.responseField, options);
-  return JSON.stringify(json);
+  return stringifyExact(json);
 }
 
 /**

@@ -1,12 +1,15 @@
 /** Step 5: the call itself. The deadline is fixed here, once; the context is made here; the client's leaving cancels it. */
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { ConnectError, Transport } from "@connectrpc/connect";
+import { keepEncoded } from "#mesh/client/encoded.ts";
 import { type CallContext, type Principal, runWithContext } from "#mesh/context.ts";
 import { canceled, deadlineExceeded, internal, unimplemented } from "#mesh/errors.ts";
 import type { MethodConfig } from "#mesh/policy/service-config.ts";
+import { isLarge, writingBinary } from "./binary-slices.ts";
 import { clientTimeoutMs } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import { requestMetadata } from "./metadata.ts";
+import { inSlices } from "./slices.ts";
 
 /** What the call goes through. */
 export interface ForwardOptions {
@@ -123,13 +126,14 @@ type Send = (
 ) => Promise<Answer>;
 
 const sendUnary: Send = async (transport, method, signal, timeoutMs, header, input) => {
-  const message = await single(input);
+  const message = await encodedInSlices(method, await single(input));
   const answer = await transport.unary(method as DescMethodUnary, signal, timeoutMs, header, message);
   return { kind: "unary", message: answer.message, header: answer.header, trailer: answer.trailer };
 };
 
 const sendStream: Send = async (transport, method, signal, timeoutMs, header, input) => {
-  const messages = method.methodKind === "server_streaming" ? only(await single(input)) : many(input);
+  const messages =
+    method.methodKind === "server_streaming" ? only(await encodedInSlices(method, await single(input))) : many(input);
   const answer = await transport.stream(method as DescMethodStreaming, signal, timeoutMs, header, messages);
   return {
     kind: "stream",
@@ -161,11 +165,20 @@ const senders: Readonly<Record<DescMethod["methodKind"], Send>> = {
   bidi_streaming: sendStream,
 };
 
+/** A large message is encoded here, in slices; the transport would do it at a stretch. */
+export async function encodedInSlices(method: DescMethod, message: Message): Promise<Message> {
+  if (message.$typeName === method.input.typeName && isLarge(message)) {
+    keepEncoded(message, await inSlices(writingBinary(method.input, message)));
+  }
+  return message;
+}
+
 function many(input: Message | AsyncIterable<Message>): AsyncIterable<Message> {
   return isMany(input) ? input : only(input);
 }
 
-async function* only<T>(item: T): AsyncGenerator<T> {
+/** A stream of one item. */
+export async function* only<T>(item: T): AsyncGenerator<T> {
   yield item;
 }
 

@@ -29,6 +29,7 @@ import { preferredType } from "./negotiate.ts";
 import { breakOff, isGone } from "./outgoing.ts";
 import { identified, permit } from "./permit.ts";
 import { compilePlan, type Plan, type Target } from "./plan.ts";
+import { representedBy } from "./representation.ts";
 import { type RestParts, serveRest } from "./rest.ts";
 import type { RouteMatch, Router } from "./router.ts";
 import { type RpcSteps, serveRpc } from "./rpc.ts";
@@ -161,8 +162,7 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
   checkHead(exchange.request);
   using _place = disposable(admission.enter());
 
-  const isRoute = () => plan.router.match(exchange.httpMethod, exchange.path).kind === "found";
-  const rpc = rpcRequestOf(plan.rpcs, exchange, isRoute);
+  const rpc = rpcRequestOf(plan.rpcs, exchange, () => plan.router.match(exchange.httpMethod, exchange.path));
   if (rpc !== undefined) {
     if (rpc.rpc !== undefined) {
       exchange.route = exchange.path;
@@ -182,7 +182,7 @@ async function serve(parts: Parts, exchange: Exchange): Promise<void> {
     await serveOwn(parts, exchange, target.endpoint, found.values);
     return;
   }
-  const { route } = target;
+  const route = representedBy(target.route, exchange);
   exchange.rpc = `${route.method.parent.typeName}/${route.method.name}`;
   Object.assign(exchange.headers, deprecationHeaders(route.method));
   refuseBatchedStream(exchange.request, route);
@@ -220,8 +220,9 @@ async function routed({ plan: { router, rpcs }, options, duties, admission, cloc
     return undefined;
   }
   const matched = exchange.upgrade === undefined ? router.match(httpMethod, path) : matchStream(router, path);
-  const rpc = matched.kind === "not-found" && httpMethod === "OPTIONS" ? rpcs.get(path) : undefined;
-  const found = rpc === undefined ? matched : ({ kind: "other-methods", allow: httpMethodsOf(rpc) } as const);
+  const unserved = matched.kind === "not-found" || matched.kind === "other-methods";
+  const rpc = unserved && httpMethod === "OPTIONS" ? rpcs.get(path) : undefined;
+  const found = rpc === undefined ? matched : ({ kind: "other-methods", allow: httpMethodsOf(rpc, matched) } as const);
   const rate = () => admission.rate(exchange.client.address, monolithGroup, clock());
   if (await passToMonolith(duties.monolith, exchange, found, rate)) return undefined;
   switch (found.kind) {

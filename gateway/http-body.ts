@@ -1,5 +1,5 @@
 /** google.api.HttpBody: a body as it is, with its own content type, on the way in and out. */
-import { create, type DescMessage, isMessage, type Message } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, isMessage, type Message } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { type HttpBody, HttpBodySchema } from "#gen/google/api/httpbody_pb.ts";
 import type { Exchange } from "./exchange.ts";
@@ -10,6 +10,11 @@ import { httpError } from "./status.ts";
 /** Whether the type is google.api.HttpBody, of whichever image. */
 export function isHttpBody(type: DescMessage | undefined): boolean {
   return type?.typeName === HttpBodySchema.typeName;
+}
+
+/** The type of a field that holds one message: only such a field can be a body as it is, not a list of them. */
+export function singleType(field: DescField): DescMessage | undefined {
+  return field.fieldKind === "message" ? field.message : undefined;
 }
 
 /** The request's body as an HttpBody, when the type is that; undefined when it is another. */

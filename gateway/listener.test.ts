@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { WebSocket } from "ws";
 import { startTestGateway, type TestGateway, until } from "./fixtures/harness.ts";
 
@@ -33,6 +34,40 @@ describe("gateway/listener", () => {
     ];
     for (const [head, expected] of heads) assert.match(await gateway.raw(head), expected);
   });
+});
+
+describe("gateway/listener: Expect: 100-continue", () => {
+  const expecting = (length: number, type = "application/json") =>
+    `POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\nexpect: 100-continue\r\ncontent-length: ${length}\r\n\r\n`;
+
+  it("invites a body that will be read, and keeps the connection", async () => {
+    await using gateway = await startTestGateway();
+    const socket = connect(gateway.port, "127.0.0.1");
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += chunk;
+    });
+    socket.write(expecting(2));
+    await until(() => text === "HTTP/1.1 100 Continue\r\n\r\n");
+    socket.write("{}");
+    await until(() => text.endsWith("{}"));
+    assert.match(text, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n(?!.*connection: close)/is);
+    socket.destroy();
+  });
+
+  const refused: [name: string, head: string, expected: RegExp][] = [
+    ["a body that is too long", expecting(1001), /^HTTP\/1\.1 413 /],
+    ["a type that nobody reads", expecting(2, "text/csv"), /^HTTP\/1\.1 415 /],
+    ["a path that nobody has", expecting(2).replace("/v1/echo", "/nowhere"), /^HTTP\/1\.1 404 /],
+  ];
+  for (const [name, head, expected] of refused) {
+    it(`does not invite ${name}, and ends the connection`, async () => {
+      await using gateway = await startTestGateway({ maxBodyBytes: 1000 });
+      const text = await gateway.raw(head, "hold");
+      assert.match(text, expected);
+      assert.match(text, /\r\nconnection: close\r\n/i);
+    });
+  }
 });
 
 describe("gateway/listener: upgrades", () => {

@@ -3,7 +3,7 @@
  * every request, so that only the gateway's router decides on paths, and everything that goes wrong below it (a head that is none,
  * a head too large, a timeout) is a google.rpc.Status too.
  */
-import { type IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type RequestListener, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { createRegistry } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
@@ -13,6 +13,7 @@ import { http2Server, listen as listenOn } from "#mesh/server/listener.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
 import type { AccessLog } from "./access-log.ts";
 import { beginExchange, type Exchange, type Upgrade } from "./exchange.ts";
+import { holdBody } from "./invitation.ts";
 import { answerError, httpError } from "./status.ts";
 import { readSubprotocols } from "./web-socket.ts";
 
@@ -70,17 +71,19 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     reply.hijack();
     void answer(request.raw, reply.raw, request.originalUrl);
   });
+  app.server.on("checkContinue", (request, response) => {
+    holdBody(request, response);
+    void answer(request, response, request.url ?? "/");
+  });
   app.server.on("checkExpectation", (request, response) => void answer(request, response, request.url ?? "/"));
 
   app.server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const response = new ServerResponse(request);
-    response.shouldKeepAlive = false;
-    response.assignSocket(socket);
-    // The answer to a refused handshake; an accepted one takes the socket away from it.
-    response.once("finish", () => socket.end());
-    socket.on("error", () => {});
     readSubprotocols(request);
-    void answer(request, response, request.url ?? "/", { socket, head });
+    // The answer to a refused handshake; an accepted one takes the socket away from it.
+    void answer(request, responseOn(socket, request), request.url ?? "/", { socket, head });
+  });
+  app.server.on("connect", (request: IncomingMessage, socket: Socket) => {
+    void answer(request, responseOn(socket, request), request.url ?? "/");
   });
   await app.ready();
 
@@ -95,7 +98,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     options.accessLog(exchange);
   }
 
-  const http2 = http2Server((request, response) => void answer(request, response, request.url ?? "/"));
+  const onRequest: RequestListener = (request, response) => void answer(request, response, request.url ?? "/");
+  const http2 = http2Server(onRequest);
+  http2.on("connect", onRequest as never);
   const handler = () => {};
   const listener = await listenOn({
     host: options.host,
@@ -124,12 +129,26 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
-/** @throws an error of status 400 or 417 for a head that HTTP/1.1 does not allow. */
+/** An answer on a socket that Node has let go of. */
+function responseOn(socket: Socket, request: IncomingMessage): ServerResponse {
+  const response = new ServerResponse(request);
+  response.shouldKeepAlive = false;
+  response.assignSocket(socket);
+  response.once("finish", () => socket.end());
+  socket.on("error", () => {});
+  return response;
+}
+
+/** @throws an error of status 400 or 417 for a head that HTTP/1.1 does not allow, and of 501 for CONNECT. */
 export function checkHead(request: IncomingMessage): void {
   const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
   // RFC 9112, 3.2. Node keeps the first of several, and a proxy in front may have believed another.
   if (hosts > 1 || (hosts === 0 && request.httpVersion === "1.1")) {
     throw httpError(400, Code.InvalidArgument, `header host: expected one, as HTTP/1.1 demands, got ${hosts}`);
+  }
+  if (request.method === "CONNECT") {
+    const close = { connection: "close" };
+    throw httpError(501, Code.Unimplemented, "CONNECT: expected a request for this server, which is no proxy", close);
   }
   const { expect } = request.headers;
   if (expect !== undefined && expect.toLowerCase() !== "100-continue") {

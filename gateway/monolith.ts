@@ -9,6 +9,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import replyFrom from "@fastify/reply-from";
 import fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import type { Exchange } from "./exchange.ts";
+import { inviteBody } from "./invitation.ts";
 import { isUnder, type MonolithShare, placeOf, sideCookie } from "./monolith-choice.ts";
 import { httpError } from "./status.ts";
 
@@ -91,6 +92,7 @@ export async function openMonolith(options: MonolithOptions): Promise<Monolith> 
       return new Promise((resolve, reject) => {
         passing.set(request, { exchange, fail: reject });
         response.once("close", resolve);
+        inviteBody(request);
         app.routing(request, response);
       });
     },

@@ -1,6 +1,7 @@
 /** The answering side of a request, of whichever HTTP version it came over. */
 import type { ServerResponse } from "node:http";
 import { constants, type Http2ServerResponse } from "node:http2";
+import { passBytes } from "./dead-buffers.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Whether nobody can read the answer any more. */
@@ -18,6 +19,7 @@ export function breakOff(response: ServerResponse): void {
 /** Writes a chunk, and waits until there is room for another or the client has gone. */
 export async function writeChunk(response: ServerResponse, chunk: string | Uint8Array): Promise<void> {
   const room = response.write(chunk);
+  passBytes(chunk.length);
   if (room || isGone(response)) return;
   await new Promise<void>((resolve) => {
     const go = () => {

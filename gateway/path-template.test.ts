@@ -23,8 +23,8 @@ describe("gateway/path-template", () => {
 
   it("gives each variable its field path, its segments and its column: /a/{b.c}/{d=e/**}", () => {
     assert.deepEqual(parsePathTemplate("/a/{b.c}/{d=e/**}").variables, [
-      { fieldPath: ["b", "c"], first: 1, count: 1, after: 2, multi: false, column: 4 },
-      { fieldPath: ["d"], first: 2, count: 2, after: 0, multi: true, column: 10 },
+      { fieldPath: ["b", "c"], first: 1, count: 1, multi: false, column: 4 },
+      { fieldPath: ["d"], first: 2, count: 2, multi: true, column: 10 },
     ]);
   });
 

@@ -20,8 +20,6 @@ export interface TemplateVariable {
   readonly first: number;
   /** How many segments of the template it binds. */
   readonly count: number;
-  /** How many segments of the template follow it: where it ends when it holds `**`. */
-  readonly after: number;
   /** True when it may bind more than one segment of a path; `%2F` then stays as sent. */
   readonly multi: boolean;
   /** Where it stands in the template, from 1. */
@@ -79,7 +77,7 @@ class TemplateParser {
   readonly #text: string;
   readonly #suffixAllowed: boolean;
   readonly #segments: Segment[] = [];
-  readonly #variables: Omit<TemplateVariable, "after">[] = [];
+  readonly #variables: TemplateVariable[] = [];
   #at = 0;
 
   constructor(text: string, suffixAllowed: boolean) {
@@ -93,9 +91,7 @@ class TemplateParser {
     this.#parseSegments(false);
     const verb = this.#peek() === ":" ? this.#parseVerb() : "";
     if (this.#at < this.#text.length) this.#fail(`expected "/", ":" or the end, got ${JSON.stringify(this.#peek())}`);
-    const total = this.#segments.length;
-    const variables = this.#variables.map((variable) => ({ ...variable, after: total - variable.first - variable.count }));
-    return { text: this.#text, segments: this.#segments, verb, variables };
+    return { text: this.#text, segments: this.#segments, verb, variables: this.#variables };
   }
 
   #parseSegments(inVariable: boolean): void {

@@ -13,9 +13,11 @@ import { type DescField, type DescMessage, type Message, ScalarType } from "@buf
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { from, invalidArgument } from "#mesh/errors.ts";
+import { cacheRuleOf } from "./cache-rule.ts";
 import { entityTagOf, matchesStrongly, matchesWeakly, readTags, tagText } from "./etag.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Answer } from "./forward.ts";
+import { isHttpBody } from "./http-body.ts";
 import type { Route } from "./routes.ts";
 import { httpError, withHttpStatus } from "./status.ts";
 
@@ -99,6 +101,18 @@ export function conditionalStatus({ httpMethod, request, headers }: Exchange, st
   }
   if (ifNoneMatch === undefined || headers.etag === undefined) return status;
   return matchesWeakly(readTags("if-none-match", ifNoneMatch), headers.etag) ? 304 : status;
+}
+
+/** Whether good answers of a route have an ETag that a request can be about: they may be 304. */
+export function hasEntityTag({ method, httpMethod, responseField }: Route): boolean {
+  if (method.methodKind !== "unary" || !(isSafe(httpMethod) || httpMethod === "*")) return false;
+  const type = responseField === undefined ? method.output : responseField.message;
+  return cacheRuleOf(method) !== undefined || isHttpBody(type) || (type !== undefined && tagField(type) !== undefined);
+}
+
+/** Whether If-Match can come true for a route: by the answer's tag, or by a field of the request that takes it. */
+export function takesIfMatch(route: Route): boolean {
+  return hasEntityTag(route) || (!isSafe(route.httpMethod) && requestTagFields(route).length > 0);
 }
 
 interface Request {

@@ -11,11 +11,13 @@ import { BadRequestSchema } from "#gen/google/rpc/error_details_pb.ts";
 import { from, invalidArgument } from "#mesh/errors.ts";
 import { hasBody } from "./body.ts";
 import { bodyChunks } from "./body-chunks.ts";
-import { type DecodeOptions, decode, type RequestParts } from "./decode.ts";
-import { isHttpBody } from "./http-body.ts";
+import { type DecodeOptions, decoding, type RequestParts } from "./decode.ts";
+import { encodedInSlices } from "./forward.ts";
+import { isHttpBody, singleType } from "./http-body.ts";
 import { JsonError } from "./json.ts";
 import { type ItemFormat, ItemSplitter, ItemTooLong } from "./json-items.ts";
 import type { Route } from "./routes.ts";
+import { atOnce, inSlices } from "./slices.ts";
 import { httpError } from "./status.ts";
 
 /** How to read a stream. */
@@ -71,13 +73,24 @@ export class ItemReader {
   }
 
   /** The message of the next JSON text. @throws INVALID_ARGUMENT with the index of the item in each field path. */
-  json(body: Uint8Array): Message {
-    return this.#numbered(() => this.#next(body, "application/json"));
+  async json(body: Uint8Array): Promise<Message> {
+    try {
+      const message = await inSlices(this.#reading(body, "application/json"));
+      return await encodedInSlices(this.#route.method, message);
+    } catch (thrown) {
+      throw this.#explain(thrown);
+    }
   }
 
   /** The message of the next piece of an HttpBody. */
   piece(data: Uint8Array): Message {
-    if (this.#index === 0) return this.#numbered(() => this.#next(data, ""));
+    if (this.#index === 0) {
+      try {
+        return atOnce(this.#reading(data, ""));
+      } catch (thrown) {
+        throw this.#explain(thrown);
+      }
+    }
     this.#index++;
     return wrap(this.#route, data);
   }
@@ -86,7 +99,7 @@ export class ItemReader {
   none(): Message | undefined {
     const { query } = this.#head;
     if (this.#index > 0 || (this.#route.variables.length === 0 && query === "")) return undefined;
-    return this.#next(new Uint8Array(), "application/json");
+    return atOnce(this.#reading(new Uint8Array(), "application/json"));
   }
 
   /** @throws `error` with the index of the item in front: a mistake in the item that comes next. */
@@ -97,24 +110,21 @@ export class ItemReader {
     throw error;
   }
 
-  #next(body: Uint8Array, mediaType: string): Message {
+  *#reading(body: Uint8Array, mediaType: string): Generator<void, Message> {
     const [first, { pathValues, query, contentType }] = [this.#index === 0, this.#head];
     const parts = first
       ? { pathValues, query, body, mediaType, contentType }
       : { pathValues: [], query: "", body, mediaType, contentType };
-    const message = decode(first ? this.#route : this.#rest, parts, this.#options);
+    const message = yield* decoding(first ? this.#route : this.#rest, parts, this.#options);
     this.#index++;
     return message;
   }
 
-  #numbered(read: () => Message): Message {
-    try {
-      return read();
-    } catch (thrown) {
-      const violations = from(thrown).findDetails(BadRequestSchema)[0]?.fieldViolations;
-      if (violations === undefined) throw thrown;
-      throw invalidArgument(violations.map(({ field, description }) => ({ field: this.#at(field), description })));
-    }
+  /** The mistake with the index of the item in front of each field path. */
+  #explain(thrown: unknown): unknown {
+    const violations = from(thrown).findDetails(BadRequestSchema)[0]?.fieldViolations;
+    if (violations === undefined) return thrown;
+    return invalidArgument(violations.map(({ field, description }) => ({ field: this.#at(field), description })));
   }
 
   #at(field: string): string {
@@ -130,10 +140,10 @@ async function* items(
 ): AsyncGenerator<Message> {
   try {
     for await (const chunk of chunks) {
-      for (const item of splitter.push(chunk)) yield reader.json(item);
+      for (const item of splitter.push(chunk)) yield await reader.json(item);
     }
     const last = hasBody(request) ? splitter.end() : undefined;
-    if (last !== undefined) yield reader.json(last);
+    if (last !== undefined) yield await reader.json(last);
     const none = reader.none();
     if (none !== undefined) yield none;
   } catch (error) {
@@ -154,7 +164,7 @@ async function* pieces(chunks: AsyncIterableIterator<Buffer>, reader: ItemReader
 /** What the body of the route holds: the whole request message, or one field of it. */
 function bodyType(route: Route) {
   const { body, method } = route;
-  return body.kind === "field" ? body.field.message : body.kind === "whole" ? method.input : undefined;
+  return body.kind === "field" ? singleType(body.field) : body.kind === "whole" ? method.input : undefined;
 }
 
 function wrap({ method, body }: Route, data: Uint8Array): Message {

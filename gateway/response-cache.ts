@@ -16,6 +16,7 @@ import type { Answer } from "./forward.ts";
 import { httpCodeHeader, requestMetadata } from "./metadata.ts";
 import type { Route } from "./routes.ts";
 import { httpStatusOf } from "./status.ts";
+import { varyBy } from "./vary.ts";
 
 /** One request for an answer. */
 export interface CacheRequest {
@@ -169,6 +170,6 @@ function shown(exchange: Exchange, { answer, tag, at }: Entry, rule: CacheRule, 
   headers.age = String(Math.max(0, Math.floor((now - at) / 1000)));
   headers["cache-control"] = `${rule.shared ? "public" : "private"}, max-age=${Math.floor(rule.ttlMs / 1000)}${stale}`;
   headers["cache-status"] = `heddle; ${status}`;
-  headers.vary = headers.vary === undefined ? vary : `${headers.vary}, ${vary}`;
+  varyBy(headers, vary);
   return answer;
 }

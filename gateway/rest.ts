@@ -60,9 +60,10 @@ export async function serveRest(parts: RestParts, { exchange, route, pathValues,
     });
   }
   const message = await inputOf(parts, exchange, route, head);
-  const answer = await ask(duties, { exchange, route, message, who, call, selection });
-  if (answer.kind === "stream") return encodeStream(exchange, shown, answer, call, types, parts.timings);
-  await encode(exchange, shown, answer, types);
+  const asked = ask(duties, { exchange, route, message, who, call, selection });
+  if (streams) return encodeStream(exchange, shown, asked, call, types, parts.timings);
+  const answer = await asked;
+  if (answer.kind === "unary") await encode(exchange, shown, answer, types);
   return undefined;
 }
 
@@ -73,11 +74,13 @@ async function inputOf(
   head: StreamHead,
 ): Promise<Message | AsyncIterable<Message>> {
   const { methodKind } = route.method;
-  if (methodKind === "bidi_streaming") {
+  // Without a body there is nowhere for the messages to stand.
+  if (methodKind === "bidi_streaming" && route.body.kind === "none") {
     const upgrade = { connection: "upgrade", upgrade: "websocket" };
     throw httpError(426, Code.Unimplemented, "a stream both ways needs a WebSocket here, or gRPC", upgrade);
   }
-  if (methodKind === "client_streaming") return requestMessages(route, request, head, { ...reading, ...limits });
+  if (methodKind === "client_streaming" || methodKind === "bidi_streaming")
+    return requestMessages(route, request, head, { ...reading, ...limits });
   const mediaType = mediaTypeOf(route, request);
   return inSlices(decoding(route, { ...head, body: await readBody(request, limits), mediaType }, reading));
 }

@@ -20,8 +20,8 @@ export function takeLastEventId(headers: IncomingHttpHeaders, query: string): st
  * How many events came before the first one of an answer. A backend that goes on after the event that the client had last says so
  * by giving its id back as metadata `last-event-id`; without that the stream is a new one, and its ids begin at 1.
  */
-export function eventsBefore(asked: string | string[] | undefined, answer: Headers): number {
-  const resumed = asked !== undefined && answer.get(lastEventId) === asked && /^\d{1,15}$/.test(asked);
+export function eventsBefore(asked: string | string[] | undefined, answer: Headers | undefined): number {
+  const resumed = asked !== undefined && answer?.get(lastEventId) === asked && /^\d{1,15}$/.test(asked);
   return resumed ? Number(asked) : 0;
 }
 

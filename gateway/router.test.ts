@@ -51,6 +51,8 @@ describe("gateway/router", () => {
     "GET /deep/x/y/z",
     "GET /deep/{a}/y/w",
     "GET /deep/**",
+    "GET /two/{a=a/*}/mid/{b=**}",
+    "GET /two/{a=**}/{b=end}",
   );
 
   const cases: [method: string, path: string, expected: string][] = [
@@ -78,6 +80,9 @@ describe("gateway/router", () => {
     ["GET", "/v1/users/%6De", "GET /v1/users/me"],
     ["GET", "/v1/users/..", 'GET /v1/users/{id} ".."'],
     ["GET", "/v1/projects/a/items/b%2Fc%20d", 'GET /v1/{name=projects/*/items/*} "projects/a/items/b%2Fc d"'],
+    ["GET", "/two/a/x/mid", 'GET /two/{a=a/*}/mid/{b=**} "a/x" ""'],
+    ["GET", "/two/a/x/mid/y/z", 'GET /two/{a=a/*}/mid/{b=**} "a/x" "y/z"'],
+    ["GET", "/two/y/z/end", 'GET /two/{a=**}/{b=end} "y/z" "end"'],
     ["GET", "/v1/files", 'GET /v1/files/{path=**} ""'],
     ["GET", "/v1/files/a/b/c", 'GET /v1/files/{path=**} "a/b/c"'],
     ["GET", "/v1/files/a//c", 'GET /v1/files/{path=**} "a//c"'],

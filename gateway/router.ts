@@ -168,7 +168,14 @@ class Search<T> {
 }
 
 function valuesOf(template: PathTemplate, raw: readonly string[], kept: RegExp | undefined): string[] {
-  return template.variables.map((variable) => boundText(variable, raw, kept));
+  // What "**" takes beyond one segment moves all that stands behind it.
+  const stretch = raw.length - template.segments.length;
+  const deep = stretch === 0 ? raw.length : template.segments.findIndex(({ kind }) => kind === "deep");
+  return template.variables.map((variable) => {
+    const { first, count } = variable;
+    const end = first + count;
+    return boundText(variable, raw.slice(first > deep ? first + stretch : first, end > deep ? end + stretch : end), kept);
+  });
 }
 
 /** The escapes that stay in variables of several segments. A slash that was escaped is part of a segment; decoded, it would read as a boundary between two. */
@@ -179,9 +186,9 @@ const kept: Readonly<Record<NonNullable<MatchOptions["multiSegment"]>, RegExp | 
   all: undefined,
 };
 
-function boundText(variable: TemplateVariable, raw: readonly string[], kept: RegExp | undefined): string {
-  if (!variable.multi) return decode(raw[variable.first] ?? "");
-  const bound = raw.slice(variable.first, raw.length - variable.after).join("/");
+function boundText(variable: TemplateVariable, segments: readonly string[], kept: RegExp | undefined): string {
+  if (!variable.multi) return decode(segments[0] ?? "");
+  const bound = segments.join("/");
   if (!bound.includes("%")) return bound;
   if (kept === undefined) return decode(bound);
   return bound

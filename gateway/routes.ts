@@ -1,13 +1,16 @@
 /** From contracts to the table that the router compiles: every rule checked against its messages, every mistake a sentence. */
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { HttpRule } from "#gen/google/api/http_pb.ts";
 import { AccessLevel, type AccessRule } from "#gen/heddle/v1/access_pb.ts";
 import { cacheMistakes } from "./cache-rule.ts";
 import { ContractError, type ContractMethod, type Contracts } from "./contracts.ts";
 import { deprecationMistakes } from "./deprecation.ts";
+import { isHttpBody } from "./http-body.ts";
 import { type PathTemplate, parsePathTemplate, TemplateError, type TemplateOptions } from "./path-template.ts";
+import { representationMistakes } from "./representation.ts";
 import type { MatchOptions, RouteEntry } from "./router.ts";
-import { isTextType } from "./well-known.ts";
+import { hasOwnJson, isTextType } from "./well-known.ts";
 
 /** What a request's body is: nothing, the whole request message, or one field of it. */
 export type BodyBinding =
@@ -114,7 +117,7 @@ function resolve(method: ContractMethod, rule: Rule, httpMethod: string, path: s
     variables,
     body,
     responseField: rule.responseBody === "" ? undefined : topField(output, rule.responseBody, "response_body"),
-    maskField: httpMethod === "PATCH" && body.kind === "field" && body.field.fieldKind === "message" ? maskOf(input) : undefined,
+    maskField: httpMethod === "PATCH" && body.kind === "field" && hasPaths(body.field) ? maskOf(input) : undefined,
   };
 }
 
@@ -151,13 +154,24 @@ function variableFields(input: DescMessage, names: readonly string[], column: nu
   return fields;
 }
 
+/** Whether a mask can name parts of the field: not where its JSON, or its bytes, are no object of fields. */
+function hasPaths({ fieldKind, message }: DescField): boolean {
+  return (
+    fieldKind === "message" &&
+    message !== undefined &&
+    !hasOwnJson(message) &&
+    message.typeName !== AnySchema.typeName &&
+    !isHttpBody(message)
+  );
+}
+
 function maskOf(input: DescMessage): DescField | undefined {
   const masks = input.fields.filter((field) => field.message?.typeName === "google.protobuf.FieldMask");
   return masks.length === 1 && masks[0]?.fieldKind === "message" ? masks[0] : undefined;
 }
 
 function optionMistakes(method: ContractMethod["desc"]): string[] {
-  return [...deprecationMistakes(method), ...cacheMistakes(method)];
+  return [...deprecationMistakes(method), ...cacheMistakes(method), ...representationMistakes(method)];
 }
 
 function nameOf(method: ContractMethod): string {

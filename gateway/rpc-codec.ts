@@ -1,8 +1,9 @@
 /** The messages of an rpc between a client's codec and the mesh's: the wire format passes as it is, JSON is translated. */
-import { type DescMethod, type Message, type Registry, toJson } from "@bufbuild/protobuf";
+import { type DescMethod, type JsonValue, type Message, type Registry, toJson } from "@bufbuild/protobuf";
 import { type RawMessage, rawMessage, rawMethod } from "#mesh/client/raw.ts";
 import { invalidArgument } from "#mesh/errors.ts";
 import { type DecodeOptions, memoryFor } from "./decode.ts";
+import { stringifyExact } from "./exact-json.ts";
 import { JsonError, parsingJson } from "./json.ts";
 import { readingMessage } from "./proto-json.ts";
 import { inSlices } from "./slices.ts";
@@ -29,7 +30,7 @@ export function rpcCodec(codec: "proto" | "json", method: DescMethod, options: D
   return {
     method,
     decode: (bytes) => inSlices(readingJson(method, bytes, options)),
-    encode: (message) => Buffer.from(JSON.stringify(toJson(method.output, message, { registry: types }))),
+    encode: (message) => Buffer.from(stringifyExact(toJson(method.output, message, { registry: types }) as JsonValue)),
   };
 }
 

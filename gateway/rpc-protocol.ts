@@ -61,21 +61,24 @@ export interface RpcRequest {
 /**
  * What a request calls by these protocols; undefined when it is REST's.
  *
- * @param restServes whether REST has a row for the request
+ * @param rest what REST has for the request
  * @throws an error of status 400, 405, 415 or 505 for a request to a method's path that no protocol carries.
  */
-export function rpcRequestOf(rpcs: Rpcs, exchange: Exchange, restServes: () => boolean): RpcRequest | undefined {
+export function rpcRequestOf(rpcs: Rpcs, exchange: Exchange, rest: () => RestMatch): RpcRequest | undefined {
   const rpc = rpcs.get(exchange.path);
   if (exchange.upgrade !== undefined || exchange.httpMethod === "OPTIONS") return undefined;
   const protocol = protocolOf(exchange, rpc);
   if (rpc === undefined) return protocol === undefined || protocol.family === "connect" ? undefined : { rpc, protocol };
-  if ((protocol === undefined || isAmbiguous(exchange, protocol)) && restServes()) return undefined;
-  return { rpc, protocol: checked(exchange, rpc, protocol) };
+  if ((protocol === undefined || isAmbiguous(exchange, protocol)) && rest().kind === "found") return undefined;
+  return { rpc, protocol: checked(exchange, rpc, protocol, rest) };
 }
 
-/** The HTTP methods by which an rpc is called. */
-export function httpMethodsOf({ method }: Rpc): readonly string[] {
-  return isSafe(method) ? ["GET", "OPTIONS", "POST"] : ["OPTIONS", "POST"];
+/** What REST's router says of a path. */
+type RestMatch = { readonly kind: string; readonly allow?: readonly string[] };
+
+/** The HTTP methods by which an rpc is called, and those by which REST serves the same path. */
+export function httpMethodsOf({ method }: Rpc, { allow = [] }: RestMatch): readonly string[] {
+  return [...new Set([...(isSafe(method) ? ["GET", "OPTIONS", "POST"] : ["OPTIONS", "POST"]), ...allow])].sort();
 }
 
 /**
@@ -87,10 +90,10 @@ function isAmbiguous({ request, httpMethod }: Exchange, { family, codec, envelop
   return httpMethod === "POST" && family === "connect" && codec === "json" && !enveloped && undeclared;
 }
 
-function checked(exchange: Exchange, rpc: Rpc, protocol: RpcProtocol | undefined): RpcProtocol {
+function checked(exchange: Exchange, rpc: Rpc, protocol: RpcProtocol | undefined, rest: () => RestMatch): RpcProtocol {
   const { httpMethod, request } = exchange;
-  const allow = httpMethodsOf(rpc).join(", ");
-  if (!allow.split(", ").includes(httpMethod)) {
+  if (httpMethod !== "POST" && !(httpMethod === "GET" && isSafe(rpc.method))) {
+    const allow = httpMethodsOf(rpc, rest()).join(", ");
     throw httpError(405, Code.Unimplemented, `${httpMethod} is not among the methods of this path: ${allow}`, { allow });
   }
   const unary = rpc.method.methodKind === "unary";

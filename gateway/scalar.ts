@@ -151,12 +151,9 @@ function readFloat(type: ScalarType, json: Json): number | undefined {
   if (typeof text === "string" && !/^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)) return undefined;
   if (typeof text !== "string" && typeof text !== "number") return undefined;
   const value = Number(text);
-  const max = type === ScalarType.FLOAT ? largestFloat : Number.MAX_VALUE;
-  return Math.abs(value) <= max ? value : undefined;
+  // 3.4028235e38, as many write the largest single, is a little more than that, and rounds to it.
+  return Number.isFinite(type === ScalarType.FLOAT ? Math.fround(value) : value) ? value : undefined;
 }
-
-/** The largest finite IEEE 754 single. */
-const largestFloat = 3.4028234663852886e38;
 
 /** Either alphabet of RFC 4648, with or without padding. */
 function readBase64(text: string): Uint8Array | undefined {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { AuthService } from "#gen/auth/v1/auth_pb.ts";
 import { createMeshClient } from "#mesh/client/client.ts";
 import { loadServiceConfigs } from "#mesh/client/service-configs.ts";
-import { duration, flag, integer, list, oneOf, port, readConfig, text } from "#mesh/config.ts";
+import { list, oneOf, port, readConfig, text } from "#mesh/config.ts";
 import { callerToken } from "#mesh/identity/caller.ts";
 import { RefusalReporter, recordThrough } from "#mesh/identity/refusal-reporter.ts";
 import { remoteTokenVerifier } from "#mesh/identity/tokens.ts";
@@ -18,39 +18,22 @@ import { consulOptions, processSettings } from "#mesh/settings.ts";
 import { createLogger } from "#mesh/telemetry/log.ts";
 import { createMetrics } from "#mesh/telemetry/metrics.ts";
 import { createTracing } from "#mesh/telemetry/trace.ts";
-import { dutyOptions, dutySettings, matchingOf } from "./duty-settings.ts";
+import { dutyOptions } from "./duty-settings.ts";
 import { startGateway } from "./gateway.ts";
+import { servingOptions, servingSettings } from "./serving-settings.ts";
 import { openContracts } from "./sources/open-contracts.ts";
 import { registryTargets } from "./sources/targets.ts";
 
 /** The gateway's own environment, beside what every process reads (mesh/settings.ts). */
 export const gatewaySettings = {
   gatewayPort: port("GATEWAY_PORT", 8080),
-  /** The address to bind; empty: HEDDLE_HOST. */
-  gatewayHost: text("GATEWAY_HOST", ""),
   /** The gateway's own keys for X-API-Key, separated by commas: `key`, `name:key`, or `name:key:role|scope|...`. */
   gatewayApiKeys: { ...list("ALLOWED_API_KEYS"), secret: true },
-  /** Origins whose pages may call, separated by commas; `*` for every one. */
-  gatewayCorsOrigins: list("GATEWAY_CORS_ORIGINS"),
-  /** How many proxies stand in front; so many entries of X-Forwarded-For are believed. */
-  gatewayTrustedHops: integer("GATEWAY_TRUSTED_HOPS", 0, 100, 0),
-  /** Requests per second for each client and contract; 0 for no limit. */
-  gatewayRateLimit: integer("GATEWAY_RATE_LIMIT", 0, 1_000_000, 2000),
-  /** Requests at once after a pause. */
-  gatewayRateBurst: integer("GATEWAY_RATE_BURST", 1, 1_000_000, 4000),
-  /** Bytes of a request's body, 4 MiB unless it says otherwise. */
-  gatewayMaxBodyBytes: integer("GATEWAY_MAX_BODY_BYTES", 1, 2 ** 30, 4 * 2 ** 20),
-  /** How long a body may take to arrive. */
-  gatewayBodyTimeoutMs: duration("GATEWAY_BODY_TIMEOUT", "30s"),
-  /** Skips what the contract does not know in queries and bodies, in place of refusing it. */
-  gatewayLenient: flag("GATEWAY_LENIENT", false),
-  /** Serves `/openapi.json` and `/docs`. */
-  gatewayDocs: flag("GATEWAY_DOCS", true),
   /** Where the contracts come from: the image that is built with the platform, what services tell by gRPC reflection, or both. */
   gatewayContracts: oneOf("GATEWAY_CONTRACTS", ["image", "reflection", "both"], "image"),
   /** The image, followed as it changes. Empty: gen/contracts.binpb. */
   gatewayContractsFile: text("GATEWAY_CONTRACTS_FILE", ""),
-  ...dutySettings,
+  ...servingSettings,
 };
 
 /** A gateway that runs. */
@@ -114,16 +97,9 @@ export async function runGateway(env: Readonly<Record<string, string | undefined
       refusals,
       exchangeApiKey: async (key) => (await auth.exchangeApiKey({ apiKey: key })).accessToken,
       staticApiKeys: config.gatewayApiKeys,
-      cors: { origins: config.gatewayCorsOrigins },
-      rateLimit: { perSecond: config.gatewayRateLimit, burst: config.gatewayRateBurst },
-      trustedHops: config.gatewayTrustedHops,
-      maxBodyBytes: config.gatewayMaxBodyBytes,
-      bodyTimeoutMs: config.gatewayBodyTimeoutMs,
-      lenient: config.gatewayLenient,
-      docs: config.gatewayDocs,
+      ...servingOptions(config),
       title: "Heddle",
-      templates: matchingOf(config),
-      duties: dutyOptions(config, { log, meter, trustedHops: config.gatewayTrustedHops, undo }),
+      duties: dutyOptions(config, { log, meter, undo }),
       log,
       metrics,
       tracing,

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { createMeshClient } from "#mesh/client/client.ts";
 import type { ServiceConfigSource } from "#mesh/client/service-configs.ts";
+import { readConfig } from "#mesh/config.ts";
 import { callerToken } from "#mesh/identity/caller.ts";
 import { defaultServiceConfig, methodConfigOf } from "#mesh/policy/service-config.ts";
 import type { Instance, Registry, Watch } from "#mesh/registry/registry.ts";
@@ -9,7 +10,9 @@ import { createLogger, type Logger } from "#mesh/telemetry/log.ts";
 import { createMetrics } from "#mesh/telemetry/metrics.ts";
 import { createTracing } from "#mesh/telemetry/trace.ts";
 import { ContractError, type Contracts, contractsOf, loadContracts } from "./contracts.ts";
+import { dutyOptions } from "./duty-settings.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
+import { servingOptions, servingSettings } from "./serving-settings.ts";
 import { openContracts } from "./sources/open-contracts.ts";
 import type { ReflectionSourceOptions } from "./sources/reflection-source.ts";
 import type { ContractSource } from "./sources/source.ts";
@@ -28,12 +31,10 @@ export interface StandaloneOptions {
   /** Opens the registry that knows what is not among the upstreams. Default: none. */
   readonly openRegistry?: (log: Logger) => Registry;
   readonly port: number;
-  /** Default 127.0.0.1. */
-  readonly host?: string;
   /** Default info. */
   readonly logLevel?: string;
-  /** Default: contracts' names that they do not know are refused. */
-  readonly lenient?: boolean;
+  /** The variables of serving-settings.ts (GATEWAY_*, REDIS_URL, MONOLITH_*). Default: none is set. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 /**
@@ -42,12 +43,13 @@ export interface StandaloneOptions {
  * Nobody is authenticated here: methods without a heddle.v1.access rule are open to everybody, and Authorization is passed on
  * for the backend to judge. Methods with a rule other than public are refused, since nobody can be known.
  *
- * @throws ContractError for a bad image, bad rules, or an upstream of a contract that is not in the image; the error of the
+ * @throws ConfigError; ContractError for a bad image, bad rules, or an upstream of a contract that is not in the image; the error of the
  *   socket.
  */
 export async function runStandaloneGateway(options: StandaloneOptions): Promise<Gateway> {
   const undo = new AsyncDisposableStack();
   try {
+    const config = readConfig(options.env ?? {}, servingSettings);
     const instance = `gateway-${randomBytes(4).toString("hex")}`;
     const log = createLogger({ service: "gateway", instance, level: options.logLevel ?? "info" });
     const metrics = undo.use(createMetrics({ service: "gateway", instance, version: "standalone" }));
@@ -71,14 +73,15 @@ export async function runStandaloneGateway(options: StandaloneOptions): Promise<
       }),
     );
     const gateway = await startGateway({
-      host: options.host ?? "127.0.0.1",
+      host: config.gatewayHost || "127.0.0.1",
       port: options.port,
       contracts,
       mesh,
       ...(options.openRegistry === undefined ? {} : { registry }),
       serviceConfigs,
       openByDefault: true,
-      lenient: options.lenient === true,
+      ...servingOptions(config),
+      duties: dutyOptions(config, { log, meter: metrics.meter, undo }),
       log,
       metrics,
       tracing,

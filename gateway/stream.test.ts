@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { startTestGateway, type TestGateway } from "./fixtures/harness.ts";
+import { startTestGateway, type TestGateway, until } from "./fixtures/harness.ts";
 
 const ndjson = { accept: "application/x-ndjson" };
 const events = { accept: "text/event-stream" };
@@ -79,19 +79,42 @@ describe("gateway/stream", () => {
     );
   });
 
-  it("cancels the backend within 100 ms when the client goes away", async () => {
-    const endless = backend(async function* (item, signal) {
-      yield item(1);
-      await aborted(signal);
+  for (const { accept } of [ndjson, events, array]) {
+    it(`cancels the backend within 100 ms when the client goes away: ${accept}`, async () => {
+      const endless = backend(async function* (item, signal) {
+        yield item(1);
+        await aborted(signal);
+      });
+      await using open = await startTestGateway({ transport: () => endless.transport });
+      const socket = connect(open.port, "127.0.0.1");
+      socket.write(`GET /v1/count/1 HTTP/1.1\r\nhost: a\r\naccept: ${accept}\r\n\r\n`);
+      await new Promise((resolve) => socket.once("data", resolve));
+      const start = performance.now();
+      socket.destroy();
+      await endless.ended;
+      assert.ok(performance.now() - start < 100);
     });
-    await using open = await startTestGateway({ transport: () => endless.transport });
+  }
+
+  it("waits for a backend that begins its answer with its first message, and shows that it is open", async () => {
+    const begun = Promise.withResolvers<void>();
+    const late = backend(async function* (item) {
+      yield item(1);
+    }, begun.promise);
+    await using quiet = await startTestGateway({ transport: () => late.transport, streams: { heartbeatMs: 20 } });
+    const reply = quiet.send("GET /v1/count/1", { headers: events });
+    setTimeout(begun.resolve, 200);
+    assert.equal((await reply).text.replace(/(: heartbeat\n\n)+/, "beats "), 'beats id: 1\ndata: {"int32":1}\n\n');
+  });
+
+  it("cancels a call that has not begun when the client goes away", async () => {
+    const never = backend(async function* () {}, new Promise(() => {}));
+    await using open = await startTestGateway({ transport: () => never.transport, streams: { heartbeatMs: 20 } });
     const socket = connect(open.port, "127.0.0.1");
-    socket.write("GET /v1/count/1 HTTP/1.1\r\nhost: a\r\n\r\n");
+    socket.write("GET /v1/count/1 HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\r\n");
     await new Promise((resolve) => socket.once("data", resolve));
-    const start = performance.now();
     socket.destroy();
-    await endless.ended;
-    assert.ok(performance.now() - start < 100);
+    await until(() => open.lines.some(({ code }) => code === "Canceled"));
   });
 
   it("reads the backend no faster than the client reads", async () => {
@@ -117,14 +140,15 @@ describe("gateway/stream", () => {
 
 type Source = (item: (int32: number, string?: string) => never, signal: AbortSignal) => AsyncGenerator;
 
-/** A transport whose streams come from `source`; `ended` settles when the first one does, however it does. */
-function backend(source: Source) {
+/** A transport whose streams come from `source`, and begin with `begun`; `ended` settles when the first one does, however it does. */
+function backend(source: Source, begun: Promise<unknown> = Promise.resolve()) {
   let settle: () => void = () => {};
   const ended = new Promise<void>((resolve) => {
     settle = resolve;
   });
   const transport = {
     async stream(method: DescMethod, signal: AbortSignal) {
+      await Promise.race([begun, aborted(signal)]);
       async function* messages() {
         try {
           yield* source(

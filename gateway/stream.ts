@@ -8,9 +8,10 @@
 import type { Message, Registry } from "@bufbuild/protobuf";
 import { from } from "#mesh/errors.ts";
 import { bytesUnder, encodeJson } from "./encode.ts";
+import { eventIdOf } from "./event-id.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Answer, Call } from "./forward.ts";
-import { isHttpBody } from "./http-body.ts";
+import { type Answer, type Call, only } from "./forward.ts";
+import { isHttpBody, singleType } from "./http-body.ts";
 import { responseHeaders } from "./metadata.ts";
 import { preferredType } from "./negotiate.ts";
 import { allowedHeaders, breakOff, isGone, writeChunk } from "./outgoing.ts";
@@ -22,7 +23,7 @@ import { statusJson } from "./status.ts";
 export interface StreamTimings {
   /**
    * How long a first message or a failure is waited for before the head goes out. A failure within it gets its HTTP status;
-   * a stream that is silent for longer shows the client that it is open. Default 500.
+   * a stream that is silent for longer shows the client that it is open. Default: heartbeatMs, since a sign of life is due then.
    */
   readonly headMs?: number;
   /** Between comments on a silent event stream, which keep proxies from closing it. Default 15,000. */
@@ -36,38 +37,42 @@ export interface StreamTimings {
 /**
  * Writes a stream to its end. A failure after the head was sent is written into the stream and returned, for the log.
  *
+ * @param asked the answer, which many backends do not begin before their first message
  * @throws what ended the stream before its head was sent.
  */
 export async function encodeStream(
   exchange: Exchange,
   route: Route,
-  answer: Answer & { kind: "stream" },
+  asked: Promise<Answer>,
   call: Call,
   types: Registry,
-  timings: StreamTimings = {},
+  { heartbeatMs = 15_000, headMs = heartbeatMs }: StreamTimings = {},
 ): Promise<unknown> {
   const { response, request } = exchange;
-  const messages = answer.messages[Symbol.asyncIterator]();
-  const pending = messages.next();
-  await settledWithin(pending, timings.headMs ?? 500);
-  const format = await formatOf(route, pending, request.headers.accept);
+  const stream = open(asked);
+  await settledWithin(stream.first, headMs);
+  const format = await formatOf(route, stream.first, request.headers.accept);
   if (isGone(response)) return call.signal.reason;
-  const headers = { ...exchange.headers, ...responseHeaders(answer.header), ...format.headers };
-  response.writeHead(200, allowedHeaders(response, headers));
+  const metadata = stream.header === undefined ? {} : responseHeaders(stream.header);
+  response.writeHead(200, allowedHeaders(response, { ...exchange.headers, ...metadata, ...format.headers }));
   if (request.method === "HEAD") {
     response.end();
     return undefined;
   }
   response.flushHeaders();
-  const heartbeat = format.heartbeat === "" ? undefined : setInterval(beat, timings.heartbeatMs ?? 15_000);
+  // What is silent now was so for as long as headMs.
+  const heartbeat = format.heartbeat === "" ? undefined : setInterval(beat, heartbeatMs);
   function beat(): void {
     if (!response.writableNeedDrain) response.write(format.heartbeat);
   }
-  const before = eventsBefore(request.headers["last-event-id"], answer.header);
+  const eventId = eventIdOf(route.method.output);
   let count = 0;
   try {
-    for (let next = await pending; next.done !== true; next = await messages.next()) {
-      await writeChunk(response, format.item(encodeItem(format, route, next.value, types), count, before));
+    let next = await stream.first;
+    const before = eventsBefore(request.headers["last-event-id"], stream.header);
+    for (; next.done !== true; next = await stream.next()) {
+      const id = eventId === undefined ? String(before + count + 1) : eventId(next.value);
+      await writeChunk(response, format.item(encodeItem(format, route, next.value, types), count, id));
       count++;
     }
     response.end(format.end(count));
@@ -80,15 +85,35 @@ export async function encodeStream(
     return error;
   } finally {
     clearInterval(heartbeat);
-    await messages.return?.();
+    await stream.leave();
   }
+}
+
+/** An answer that may not have begun yet. */
+function open(asked: Promise<Answer>) {
+  let header: Headers | undefined;
+  let messages: AsyncIterator<Message> | undefined;
+  const first = asked.then((answer) => {
+    header = answer.header;
+    messages = (answer.kind === "stream" ? answer.messages : only(answer.message))[Symbol.asyncIterator]();
+    return messages.next();
+  });
+  return {
+    first,
+    next: () => messages?.next() ?? first,
+    leave: () => messages?.return?.(),
+    /** Undefined while nothing has come. */
+    get header() {
+      return header;
+    },
+  };
 }
 
 /** How messages stand in the body. */
 interface Format {
   readonly headers: Readonly<Record<string, string>>;
-  /** The bytes of a message, from its JSON text or, for HttpBody, from its data; `before` messages came in an earlier stream. */
-  item(data: string | Uint8Array, index: number, before: number): string | Uint8Array;
+  /** The bytes of a message, from its JSON text or, for HttpBody, from its data; `id` is an event's, "" for none. */
+  item(data: string | Uint8Array, index: number, id: string): string | Uint8Array;
   readonly raw: boolean;
   /** What a whole stream of so many messages ends with. */
   end(count: number): string;
@@ -111,7 +136,7 @@ const formats = {
   },
   "text/event-stream": {
     headers: { ...live, "content-type": "text/event-stream" },
-    item: (data, index, before) => `id: ${before + index + 1}\ndata: ${data}\n\n`,
+    item: (data, _, id) => `${id === "" ? "" : `id: ${id}\n`}data: ${data}\n\n`,
     raw: false,
     end: () => "",
     failure: (error) => `event: error\ndata: ${error}\n\n`,
@@ -130,7 +155,7 @@ const formats = {
 const offers = ["application/x-ndjson", "text/event-stream", "application/json"] as const;
 
 async function formatOf(route: Route, pending: Promise<IteratorResult<Message>>, accept: string | undefined): Promise<Format> {
-  const type = route.responseField === undefined ? route.method.output : route.responseField.message;
+  const type = route.responseField === undefined ? route.method.output : singleType(route.responseField);
   if (!isHttpBody(type)) return formats[preferredType(accept, offers) ?? "application/x-ndjson"];
   const first = await pending;
   const contentType = first.done === true ? "application/octet-stream" : bytesUnder(route, first.value)?.contentType;

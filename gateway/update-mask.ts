@@ -23,6 +23,9 @@ export function fillMask(
 ): void {
   const { maskField, body } = route;
   if (maskField?.fieldKind !== "message" || body.kind !== "field" || body.field.fieldKind !== "message") return;
+  // A mask that is one of several choices is not put in the place of another.
+  const choice = maskField.oneof === undefined ? undefined : message.oneofCase(maskField.oneof);
+  if (choice !== undefined && choice !== maskField) return;
   const mask = message.get(maskField).message as { paths?: string[] };
   if ((mask.paths ?? []).length > 0) return;
   const paths = json instanceof Map ? pathsOf(body.field.message, json as JsonObject, "") : [];

@@ -82,7 +82,7 @@ function bare({ route, head, options, call }: WebSocketCall) {
 }
 
 async function* messages(frames: AsyncIterable<Frame>, reader: ItemReader, call: Call): AsyncGenerator<Message> {
-  for await (const frame of frames) yield messageOf(frame, reader);
+  for await (const frame of frames) yield await messageOf(frame, reader);
   // The client that has gone has not finished its stream.
   if (call.signal.aborted) throw canceled("the client went away");
   const none = reader.none();
@@ -94,7 +94,7 @@ async function first(frames: AsyncIterator<Frame>, reader: ItemReader, call: Cal
   const next = await frames.next();
   if (call.signal.aborted) throw canceled("the client went away");
   if (next.done === true) throw invalidArgument([{ field: "[0]", description: "expected the request message, got none" }]);
-  const message = messageOf(next.value, reader);
+  const message = await messageOf(next.value, reader);
   refuseMore(frames, 1, call);
   return message;
 }
@@ -105,7 +105,7 @@ function refuseMore(frames: AsyncIterator<Frame>, index: number, call: Call): vo
   void frames.next().then((more) => more.done === true || call.cancel(error));
 }
 
-function messageOf({ data, binary }: Frame, reader: ItemReader): Message {
+async function messageOf({ data, binary }: Frame, reader: ItemReader): Promise<Message> {
   if (reader.takesPieces) return reader.piece(data);
   if (binary) reader.fail(new JsonError("expected a text frame with JSON, got a binary frame"));
   return reader.json(data);

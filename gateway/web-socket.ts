@@ -7,6 +7,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { type WebSocket, WebSocketServer } from "ws";
 import { permissionDenied } from "#mesh/errors.ts";
 import type { CorsOptions } from "./cors.ts";
+import { passBytes } from "./dead-buffers.ts";
 import type { Exchange } from "./exchange.ts";
 import { Inbox } from "./inbox.ts";
 import { httpError } from "./status.ts";
@@ -130,7 +131,8 @@ function connectionOf(socket: WebSocket, pingMs: number): Connection {
   };
   const pings = setInterval(() => {
     // Nothing is heard from a socket that we do not read.
-    if (!answered && !socket.isPaused) socket.terminate();
+    // Nor is it heard soon from one that still has much to read.
+    if (!answered && !socket.isPaused && socket.bufferedAmount === 0) socket.terminate();
     answered = false;
     if (socket.readyState === socket.OPEN) socket.ping();
   }, pingMs);
@@ -151,6 +153,8 @@ function connectionOf(socket: WebSocket, pingMs: number): Connection {
     send: (data) =>
       new Promise((resolve) => {
         // A send that fails is followed by `close`, which ends the call.
+        passBytes(data.length);
+        passBytes(data.length);
         socket.send(data, { binary: typeof data !== "string" }, () => resolve());
         if (socket.bufferedAmount < highWater) resolve();
       }),

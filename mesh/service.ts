@@ -16,6 +16,7 @@ import { type RecordRefusal, RefusalReporter, recordThrough } from "./identity/r
 import { remoteTokenVerifier, type TokenVerifier } from "./identity/tokens.ts";
 import { openConsul } from "./registry/consul.ts";
 import { startAdmin } from "./server/admin.ts";
+import type { AdminRoute } from "./server/admin-route.ts";
 import { HealthBoard, type HealthCheck } from "./server/health.ts";
 import { processChecks } from "./server/health-checks.ts";
 import type { Implementation } from "./server/implementation.ts";
@@ -70,6 +71,8 @@ export interface StartedService {
   /** Adds refusals to the audit log in place of a call to auth; auth gives its own. */
   readonly recordRefusal?: RecordRefusal;
   readonly checks?: readonly HealthCheck[];
+  /** More routes of the admin listener: `[...sagaRoutes(sagas), ...outboxRoutes(outbox)]`. */
+  readonly admin?: readonly AdminRoute[];
 }
 
 /** A service that runs. */
@@ -149,7 +152,8 @@ export async function run<S extends Settings>(
     health = new HealthBoard({ services, checks: [...databaseCheck(db), ...itself, ...(started.checks ?? [])] });
     const breakers = { breakers: () => mesh.breakers(), resetBreaker: (service: string) => mesh.resetBreaker(service) };
     const { host } = base;
-    const admin = await startAdmin({ host, port: adminPort(base, definition.port), health, metrics, ...breakers, log });
+    const routes = started.admin ?? [];
+    const admin = await startAdmin({ host, port: adminPort(base, definition.port), health, metrics, ...breakers, routes, log });
     undo.defer(() => admin.close());
     const found = (signal: AbortSignal) => mesh.ready(AuthService.typeName, signal);
     const verifier = started.verifier ?? undo.use(remoteTokenVerifier({ auth: mesh.client(AuthService), found, log }));

@@ -25,6 +25,12 @@ export interface PlatformService {
 export const platform: readonly PlatformService[] = [
   service("auth", 7001, []),
   service("notification", 7002, []),
+  service("ledger", 7003, []),
+  service("payment", 7004, ["ledger", "notification"]),
+  service("analytics", 7005, ["ledger"]),
+  service("sensor", 7006, []),
+  service("events", 7007, []),
+  service("queue", 7008, []),
   {
     name: "gateway",
     entry: "gateway/service.ts",

@@ -57,6 +57,8 @@ export function standaloneOptions({ env }: Pick<CommandContext, "env">, options:
     upstreams: upstreamsOf(upstream.filter((word) => word.includes("="))),
     servers,
     port,
+    env,
+    ...(env.HEDDLE_LOG_LEVEL ? { logLevel: env.HEDDLE_LOG_LEVEL } : {}),
     ...(upstream.length > 0 ? {} : { openRegistry: (log: Logger) => openConsul({ ...consulOf(env), log }) }),
   };
 }

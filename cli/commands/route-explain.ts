@@ -1,3 +1,4 @@
+import { representationsOf } from "../../gateway/representation.ts";
 import { type Binding, explainRoute, type RouteExplanation } from "../../gateway/route-explain.ts";
 import type { CommandContext } from "../command-context.ts";
 import { Failure } from "../failure.ts";
@@ -49,6 +50,10 @@ export function explanationLines({ route, refusal, bindings, others }: RouteExpl
       ],
       ["answer", row.response_body === "" ? route.method.output.typeName : `the field ${row.response_body}`],
       ["access", row.access],
+      ...representationsOf(route.method).map(({ mediaType, method }) => [
+        `accept ${mediaType}`,
+        `${method.parent.typeName}/${method.name}`,
+      ]),
     ];
     lines.push(...tableLines([...bindings.map((binding) => bindingRow(binding, paint)), ...facts]).map((line) => `  ${line}`));
   }

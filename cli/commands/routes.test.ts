@@ -25,7 +25,7 @@ describe("heddle routes", () => {
     const { code, text } = await run((context) => routes(context, {}));
     const [head, ...lines] = text.trimEnd().split("\n");
     assert.equal(code, 0);
-    assert.deepEqual(head?.split(/ +/), ["method", "path", "rpc", "body", "response_body", "access"]);
+    assert.deepEqual(head?.split(/ +/), ["method", "path", "rpc", "body", "response_body", "access", "accept"]);
     const me = lines.find((line) => line.startsWith("PATCH   /api/v1/auth/me "));
     const words = ["PATCH", "/api/v1/auth/me", "auth.v1.AuthService/UpdateMe", "user", "user", "authenticated, no API keys"];
     assert.deepEqual(me?.split(/ {2,}/), words);
@@ -41,6 +41,7 @@ describe("heddle routes", () => {
       body: "*",
       response_body: "",
       access: "nobody: no rule",
+      accept: "",
     });
   });
 

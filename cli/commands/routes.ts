@@ -1,4 +1,5 @@
 import { AccessLevel, type AccessRule } from "#gen/heddle/v1/access_pb.ts";
+import { representationsOf } from "../../gateway/representation.ts";
 import type { RouteEntry } from "../../gateway/router.ts";
 import type { Route } from "../../gateway/routes.ts";
 import type { CommandContext } from "../command-context.ts";
@@ -22,6 +23,8 @@ export interface RouteRow {
   /** Empty: the whole response; else the field's name. */
   readonly response_body: string;
   readonly access: string;
+  /** The media types that are answered beside JSON, separated by commas. */
+  readonly accept: string;
 }
 
 /** `heddle routes`: the compiled table, in the order of the contracts. */
@@ -31,8 +34,8 @@ export async function routes({ root, out, paint }: CommandContext, options: Rout
     out.write(`${JSON.stringify(rows, null, 2)}\n`);
     return 0;
   }
-  const head = ["method", "path", "rpc", "body", "response_body", "access"].map(paint.bold);
-  const body = rows.map((row) => [row.method, row.path, row.rpc, row.body, row.response_body, row.access]);
+  const head = ["method", "path", "rpc", "body", "response_body", "access", "accept"].map(paint.bold);
+  const body = rows.map((row) => [row.method, row.path, row.rpc, row.body, row.response_body, row.access, row.accept]);
   for (const line of tableLines([head, ...body])) out.write(`${out.isTTY ? cut(line, out.columns) : line}\n`);
   return 0;
 }
@@ -47,6 +50,9 @@ export function rowOf({ httpMethod, target }: Pick<RouteEntry<Route>, "httpMetho
     body: body.kind === "none" ? "" : body.kind === "whole" ? "*" : body.field.name,
     response_body: responseField?.name ?? "",
     access: accessText(access),
+    accept: representationsOf(method)
+      .map(({ mediaType }) => mediaType)
+      .join(", "),
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { platform } from "../../services/platform.ts";
 import { dataFolder } from "./data-folder.ts";
 import { makePlan, processEnvironment } from "./plan.ts";
 import { freePorts } from "./ports.ts";
@@ -17,9 +18,7 @@ describe("plan", () => {
       {
         consul: [28500, 28500],
         postgres: undefined,
-        auth: [27001, 28001],
-        notification: [27002, 28002],
-        gateway: [28080, 29080],
+        ...Object.fromEntries(platform.map(({ name, port }) => [name, [port + 20_000, port + 21_000]])),
       },
     );
   });
@@ -50,11 +49,7 @@ describe("plan", () => {
       const plan = await makePlan("/project", { CONSUL_HTTP_ADDR: address, DATABASE_URL: "postgres://a:b@db/x" }, []);
       assert.deepEqual(
         plan.specs.map(({ name, needs }) => [name, needs]),
-        [
-          ["auth", []],
-          ["notification", []],
-          ["gateway", []],
-        ],
+        platform.map(({ name, needs }) => [name, needs]),
       );
       assert.equal(plan.consul.address.origin, `http://${address}`);
     } finally {
@@ -81,7 +76,7 @@ describe("plan", () => {
 
   it("refuses a service that does not exist and an offset that leads beyond 65535", async () => {
     await assert.rejects(makePlan("/project", {}, ["atuh"]), {
-      message: "atuh is not a service of the platform: auth, notification, gateway",
+      message: `atuh is not a service of the platform: ${platform.map(({ name }) => name).join(", ")}`,
     });
     await assert.rejects(makePlan("/project", { HEDDLE_PORT_OFFSET: "58000" }, []), /HEDDLE_PORT_OFFSET/);
   });

@@ -18,7 +18,7 @@ describe("gateway/conformance", () => {
       let gateway: RunningGateway;
       before(async () => {
         backend = await startBackend(contract);
-        gateway = await startOwn(contract, backend.port, settings?.lenient === true);
+        gateway = await startOwn(contract, backend.port, settings);
       });
       after(async () => {
         await gateway[Symbol.asyncDispose]();

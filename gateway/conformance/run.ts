@@ -17,7 +17,7 @@ import { buildContract } from "./runner/contract.ts";
 import { bootOwn, startOwn } from "./runner/own.ts";
 import { scoresOf, textReport } from "./runner/report.ts";
 import { runChapters } from "./runner/runner.ts";
-import { loadChapters } from "./runner/vector.ts";
+import { type Chapter, isLenient, loadChapters } from "./runner/vector.ts";
 
 const { values } = parseArgs({
   options: {
@@ -39,14 +39,10 @@ async function main(): Promise<number> {
   await using undo = new AsyncDisposableStack();
   const backend = undo.use(await startBackend(contract, Number(values["backend-port"])));
   const own = values.target === undefined;
-  const start = async (lenient: boolean) => undo.use(await startOwn(contract, backend.port, lenient)).url;
-  const strict = values.target === undefined ? await start(false) : new URL(values.target);
-  const lenientTarget = values["lenient-target"];
-  const lenient = lenientTarget !== undefined ? new URL(lenientTarget) : own ? await start(true) : undefined;
   const boot = own ? bootOwn : values.boot === undefined ? undefined : bootBy(values.boot);
   const chapters = loadChapters().filter(({ chapter }) => values.chapter === undefined || values.chapter.includes(chapter));
-  const outcomes = await runChapters(chapters, ({ gateway }) => {
-    const url = gateway?.lenient === true ? lenient : strict;
+  const outcomes = await runChapters(chapters, async (chapter) => {
+    const url = own ? undo.use(await startOwn(contract, backend.port, chapter.gateway)).url : targetOf(chapter);
     return { url, backend, contract, ...(boot === undefined ? {} : { boot }) };
   });
   process.stdout.write(
@@ -55,6 +51,12 @@ async function main(): Promise<number> {
       : textReport(outcomes),
   );
   return outcomes.some(({ vector, differences }) => differences.length > 0 && vector.pending === undefined) ? 1 : 0;
+}
+
+/** Where the gateway under test is; undefined when nobody said where one in the lenient mode is. */
+function targetOf(chapter: Chapter): URL | undefined {
+  const target = isLenient(chapter) ? values["lenient-target"] : values.target;
+  return target === undefined ? undefined : new URL(target);
 }
 
 function bootBy(command: string): (image: Uint8Array) => Promise<string | undefined> {

@@ -5,12 +5,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootPeer, buildPeers, type Peer, peers, startPeer } from "./peers/peers.ts";
-import { type RecordingBackend, startBackend } from "./runner/backend.ts";
+import { startBackend } from "./runner/backend.ts";
 import { buildContract, type Contract } from "./runner/contract.ts";
 import { markdownReport } from "./runner/markdown.ts";
 import { bootOwn, startOwn } from "./runner/own.ts";
 import { type Outcome, runChapters } from "./runner/runner.ts";
-import { loadChapters } from "./runner/vector.ts";
+import { isLenient, loadChapters } from "./runner/vector.ts";
 
 const chapters = loadChapters();
 const contract = buildContract();
@@ -25,28 +25,25 @@ const report = markdownReport(chapters, new Map(outcomes));
 writeFileSync(readme, `${before}<!-- scores begin -->\n\n${report}\n<!-- scores end -->${after}`);
 
 async function ofOwn(contract: Contract): Promise<Outcome[]> {
-  await using backend = await startBackend(contract);
-  await using strict = await startOwn(contract, backend.port);
-  await using lenient = await startOwn(contract, backend.port, true);
-  // Awaited here, since all three end with this function.
-  return await all(contract, backend, strict.url, lenient.url, bootOwn);
+  await using undo = new AsyncDisposableStack();
+  const backend = undo.use(await startBackend(contract));
+  // Awaited here, since what it uses ends with this function.
+  return await runChapters(chapters, async ({ gateway }) => {
+    const { url } = undo.use(await startOwn(contract, backend.port, gateway));
+    return { url, backend, contract, boot: bootOwn };
+  });
 }
 
+/** Of the settings of chapters a peer has the lenient mode; the others run against it as it is. */
 async function ofPeer(peer: Peer, contract: Contract): Promise<Outcome[]> {
   await using backend = await startBackend(contract);
   await using strict = await startPeer(peer, backend.port, false);
   await using lenient = await startPeer(peer, backend.port, true);
-  const found = await all(contract, backend, strict.url, lenient.url, (image) => bootPeer(peer, contract, image));
+  const boot = (image: Uint8Array) => bootPeer(peer, contract, image);
+  const found = await runChapters(chapters, (chapter) => {
+    const { url } = isLenient(chapter) ? lenient : strict;
+    return { url, backend, contract, boot };
+  });
   process.stdout.write(`${peer}: its process ended ${strict.crashes + lenient.crashes} times by itself\n`);
   return found;
-}
-
-function all(
-  contract: Contract,
-  backend: RecordingBackend,
-  strict: URL,
-  lenient: URL,
-  boot: (image: Uint8Array) => Promise<string | undefined>,
-): Promise<Outcome[]> {
-  return runChapters(chapters, ({ gateway }) => ({ url: gateway?.lenient === true ? lenient : strict, backend, contract, boot }));
 }

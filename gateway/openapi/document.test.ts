@@ -5,6 +5,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { type Contracts, loadContracts } from "../contracts.ts";
 import { echoContracts } from "../fixtures/echo.ts";
 import { type MadeRule, type MadeService, madeImage } from "../fixtures/made-contract.ts";
+import { shopContracts } from "../fixtures/shop.ts";
 import { compilePlan, type Plan } from "../plan.ts";
 import { resolveParameter } from "../query.ts";
 import { Violations } from "../violations.ts";
@@ -22,8 +23,19 @@ function made(...services: readonly MadeService[]): Plan {
   return planOf(loadContracts(madeImage(...services)));
 }
 
-/** Every operation with where it stands. */
-function operationsOf(document: Schema): { path: string; httpMethod: string; operation: Operation }[] {
+/** Every operation of the contracts with where it stands. */
+function operationsOf(document: Schema): Placed[] {
+  return allOperationsOf(document).filter(({ operation }) => operation["x-rpc"] !== undefined);
+}
+
+interface Placed {
+  readonly path: string;
+  readonly httpMethod: string;
+  readonly operation: Operation;
+}
+
+/** Those of the gateway itself, too. */
+function allOperationsOf(document: Schema): Placed[] {
   return Object.entries(document.paths as Record<string, Schema>).flatMap(([path, item]) => {
     const { "x-additional-operations": others, ...known } = item;
     const all = [...Object.entries(known), ...Object.entries((others ?? {}) as Schema)];
@@ -146,6 +158,49 @@ describe("gateway/openapi: operations", () => {
 
   it("leaves a method that only services may call out", () => {
     assert.equal(JSON.stringify(openApiOf(planOf(platform))).includes("ExchangeApiKey"), false);
+  });
+
+  it("tells of the gateway's own endpoints, and of none whose path a contract has", () => {
+    const own = (of: Plan) =>
+      allOperationsOf(openApiOf(of))
+        .filter(({ operation }) => operation["x-rpc"] === undefined)
+        .map(({ httpMethod, path }) => `${httpMethod} ${path}`);
+    const all = [
+      "GET /health",
+      "GET /registry",
+      "POST /circuit-breaker/reset/{service}",
+      "POST /api/v1/batch",
+      "GET /api/v1/gateway/stats",
+    ];
+    assert.deepEqual(own(planOf(platform)), all);
+    const taken = made({ name: "a.v1.A", methods: { Get: get("/health") } });
+    assert.deepEqual(own(taken), all.slice(1));
+  });
+
+  it("has fields=, preconditions and their statuses where the gateway has them", () => {
+    const shop = openApiOf(planOf(shopContracts()));
+    const told = operationsOf(shop).map(({ httpMethod, path, operation: { parameters = [], responses } }) => {
+      const refs = parameters.flatMap((one) => ("$ref" in one ? [String(one.$ref).replace("#/components/parameters/", "")] : []));
+      return `${httpMethod} ${path}: ${refs.join()} ${["304", "412"].filter((status) => status in responses).join()}`;
+    });
+    assert.deepEqual(told, [
+      "GET /api/v1/items/{id}: fields,ifMatch,ifNoneMatch 304,412",
+      "PATCH /api/v1/items/{id}: fields,ifMatch 412",
+      "PUT /api/v1/items/{id}: fields,ifMatch 412",
+      "DELETE /api/v1/items/{id}:  412",
+      "POST /api/v1/items: fields,ifMatch 412",
+      "GET /api/v1/search:  ",
+      "GET /api/v1/items:watch: fields ",
+      "GET /api/v1/catalog: fields,ifMatch,ifNoneMatch 304,412",
+      "GET /api/v1/basket: fields,ifMatch,ifNoneMatch 304,412",
+      "GET /api/v1/items/{id}/prices: ifMatch,ifNoneMatch 304,412",
+      "POST /api/v1/prices: fields 412",
+      "POST /shop.v1.ShopService/DrawPrices:  412",
+      "POST /shop.v1.ShopService/ListPrices:  412",
+      "GET /api/v1/old/{id}: fields,ifMatch,ifNoneMatch 304,412",
+      "GET /api/v1/files/{path}: fields ",
+      "GET /api/v2/items/{id}: fields ",
+    ]);
   });
 
   it("numbers further bindings, and names services of one name by their packages", () => {

@@ -10,6 +10,8 @@ import type { Route } from "../routes.ts";
 import { commentOf } from "./comments.ts";
 import { ErrorResponses } from "./error-responses.ts";
 import { operationOf } from "./operation.ts";
+import { ownPathsOf, ownTag } from "./own-operations.ts";
+import { parameters } from "./parameters.ts";
 import { type OpenApiPath, openApiPath } from "./path.ts";
 import { described, type Schema } from "./schema.ts";
 import { Schemas } from "./schemas.ts";
@@ -49,10 +51,20 @@ export function openApiOf(plan: Pick<Plan, "routes" | "contracts">, options: Ope
     openapi: "3.1.1",
     info: { title: options.title ?? "API", version: plan.contracts.version },
     servers: [{ url: "/" }],
-    tags: servicesOf(plan.routes).map((service) => described({ name: service.typeName }, commentOf(service))),
-    paths: Object.fromEntries([...paths.values()].map(({ path, item }) => [path.path, item])),
-    components: { schemas: schemas.components, responses: parts.errors.components, securitySchemes },
+    tags: [...servicesOf(plan.routes).map((service) => described({ name: service.typeName }, commentOf(service))), ownTag],
+    paths: pathsOf([
+      ...[...paths.values()].map(({ path, item }) => [path.path, item] as const),
+      ...ownPathsOf(plan.routes, parts.errors),
+    ]),
+    components: { schemas: schemas.components, parameters, responses: parts.errors.components, securitySchemes },
   };
+}
+
+/** Items by their paths; those of one path together. */
+function pathsOf(items: readonly (readonly [path: string, item: Schema])[]): Schema {
+  const paths: Record<string, Schema> = {};
+  for (const [path, item] of items) paths[path] = { ...paths[path], ...item };
+  return paths;
 }
 
 /** Paths of one shape are one path in OpenAPI, whatever their variables are called: the first one's names hold for all. */

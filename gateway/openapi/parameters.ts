@@ -1,7 +1,9 @@
 /** The parameters of an operation: those of its path, and each field of the request that can stand in the query. */
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { isHttpBody } from "../http-body.ts";
+import { hasEntityTag, takesIfMatch } from "../precondition.ts";
 import type { Route } from "../routes.ts";
-import { isTextType } from "../well-known.ts";
+import { hasOwnJson, isTextType } from "../well-known.ts";
 import type { OpenApiPath, PathParameter } from "./path.ts";
 import { mustBeGiven } from "./rules.ts";
 import { described, type Schema } from "./schema.ts";
@@ -17,7 +19,50 @@ const maxDepth = 4;
 export function parametersOf(route: Route, path: OpenApiPath, schemas: Schemas): Parameter[] {
   const inPath = path.parameters.map((parameter) => pathParameter(route, parameter, schemas));
   const inQuery = route.body.kind === "whole" ? [] : queryOf(route, schemas);
-  return [...inPath, ...inQuery, ...(route.method.methodKind === "server_streaming" ? [lastEventId] : [])];
+  return [...inPath, ...inQuery, ...(route.method.methodKind === "server_streaming" ? [lastEventId] : []), ...general(route)];
+}
+
+/** The parameters that many operations have, as components. */
+export const parameters: Schema = {
+  fields: {
+    name: "fields",
+    in: "query",
+    schema: { type: "string" },
+    description:
+      "The fields of the answer to keep, by their paths and separated by commas: `id,parts.name`. An unknown one is a 400.",
+    example: "*",
+  },
+  ifMatch: {
+    name: "If-Match",
+    in: "header",
+    schema: { type: "string" },
+    description: "The entity tag that must hold: 412 otherwise (RFC 9110, 13.1.1).",
+    example: "*",
+  },
+  ifNoneMatch: {
+    name: "If-None-Match",
+    in: "header",
+    schema: { type: "string" },
+    description: "Entity tags that are known: 304 when one of them holds (RFC 9110, 13.1.2).",
+    example: '"v1"',
+  },
+};
+
+/** What the gateway does with every answer of the kind. */
+function general(route: Route): Parameter[] {
+  const names = [
+    ...(takesFields(route) ? ["fields"] : []),
+    ...(takesIfMatch(route) ? ["ifMatch"] : []),
+    ...(hasEntityTag(route) ? ["ifNoneMatch"] : []),
+  ];
+  return names.map((name) => ({ $ref: `#/components/parameters/${name}` }));
+}
+
+/** A request that has a field of this name keeps the parameter to itself, and bytes have no fields. */
+function takesFields({ method, responseField }: Route): boolean {
+  const type = responseField === undefined ? method.output : responseField.message;
+  const selectable = type !== undefined && !isHttpBody(type) && !hasOwnJson(type) && type.fields.length > 0;
+  return selectable && method.methodKind !== "bidi_streaming" && !method.input.fields.some(({ name }) => name === "fields");
 }
 
 const lastEventId: Parameter = {

@@ -1,6 +1,8 @@
 /** What an operation answers: its response in each form that it can have, and the errors that can occur. */
 import { Code } from "@connectrpc/connect";
 import { isHttpBody } from "../http-body.ts";
+import { hasEntityTag } from "../precondition.ts";
+import { representationsOf } from "../representation.ts";
 import type { Route } from "../routes.ts";
 import { httpStatus } from "../status.ts";
 import { commentOf } from "./comments.ts";
@@ -19,6 +21,7 @@ export interface ResponseOptions {
 export function responsesOf(route: Route, options: ResponseOptions): Schema {
   return {
     ...success(route, options.schemas),
+    ...(hasEntityTag(route) ? { "304": { description: "What the client has, by If-None-Match, still holds." } } : {}),
     ...failures(route, options),
     default: options.errors.response(undefined),
   };
@@ -27,7 +30,8 @@ export function responsesOf(route: Route, options: ResponseOptions): Schema {
 function success(route: Route, schemas: Schemas): Schema {
   const { method, responseField } = route;
   const description = answerText(route);
-  if (method.methodKind === "bidi_streaming") return { "101": { description: "A WebSocket: each message is one in JSON." } };
+  const webSocket: Schema = { "101": { description: "A WebSocket: each message is one in JSON." } };
+  if (method.methodKind === "bidi_streaming" && route.body.kind === "none") return webSocket;
   const type = responseField === undefined ? method.output : responseField.message;
   if (isHttpBody(type)) {
     const content: Schema = { "*/*": { schema: { type: "string", format: "binary" } } };
@@ -36,8 +40,9 @@ function success(route: Route, schemas: Schemas): Schema {
   }
   const item = responseField === undefined ? schemas.message(method.output) : schemas.field(responseField);
   if (method.methodKind === "server_streaming") return { "200": { description, content: streamContent(item) } };
+  if (method.methodKind === "bidi_streaming") return { ...webSocket, "200": { description, content: streamContent(item) } };
   const wire = responseField === undefined || responseField.fieldKind === "message" ? wireContent : {};
-  return { "200": { description, content: { "application/json": { schema: item }, ...wire } } };
+  return { "200": { description, content: { "application/json": { schema: item }, ...wire, ...otherForms(route) } } };
 }
 
 /** Bytes that are whole in memory are sent in parts, too. */
@@ -47,6 +52,16 @@ function hasRanges({ method, responseField, httpMethod }: Route): boolean {
 }
 
 const wireContent: Schema = { "application/x-protobuf": { schema: { type: "string", format: "binary" } } };
+
+/** What the Accept header can ask for beside JSON, by heddle.v1.representation. */
+function otherForms({ method }: Route): Schema {
+  const forms = representationsOf(method).map(({ mediaType, method: maker }) => {
+    const comment = commentOf(maker);
+    const schema = { type: "string", format: "binary", ...(comment === "" ? {} : { description: comment }) };
+    return [mediaType, { schema, "x-rpc": `${maker.parent.typeName}/${maker.name}` }];
+  });
+  return Object.fromEntries(forms);
+}
 
 /** The forms of a stream, by Accept. OpenAPI 3.1 has no items of a stream; JSON Schema says what its text holds. */
 function streamContent(item: Schema): Schema {
@@ -82,6 +97,8 @@ function failures(route: Route, { isPublic, errors }: ResponseOptions): Schema {
     ...(isPublic ? [] : [401, 403]),
     ...(route.variables.length > 0 ? [404] : []),
     ...(hasBody ? [408, 413, 415] : []),
+    ...(isConditional(route) ? [412] : []),
+    ...(route.method.methodKind === "bidi_streaming" ? [426] : []),
     ...(hasRanges(route) ? [416] : []),
     429,
     500,
@@ -91,6 +108,11 @@ function failures(route: Route, { isPublic, errors }: ResponseOptions): Schema {
   ]);
   const sorted = [...statuses].sort((a, b) => a - b);
   return Object.fromEntries(sorted.map((status) => [String(status), errors.response(status)]));
+}
+
+/** A condition that a write cannot hold to is refused as well. */
+function isConditional(route: Route): boolean {
+  return hasEntityTag(route) || (route.httpMethod !== "GET" && route.httpMethod !== "HEAD");
 }
 
 function codesIn(comment: string): Code[] {

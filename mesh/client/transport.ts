@@ -6,6 +6,7 @@ import {
   type DescMethodUnary,
   type DescService,
   fromBinary,
+  type Message,
   type MessageInitShape,
   type MessageShape,
   toBinary,
@@ -17,6 +18,7 @@ import { wireError } from "../net/status.ts";
 import type { Attempt } from "./attempt.ts";
 import { runCall } from "./call.ts";
 import type { CallParts } from "./call-request.ts";
+import { encodedOf } from "./encoded.ts";
 import { isRaw, type RawMessage, rawMessage } from "./raw.ts";
 
 /** The transport that makes every call by `parts`. Context values are for interceptors, which the mesh has none of. */
@@ -125,6 +127,8 @@ function encoderOf<I extends DescMessage>(input: I) {
 /** protobuf-es says what is wrong with a value that its field cannot hold. */
 function encode<I extends DescMessage>(input: I, message: MessageInitShape<I>): Uint8Array {
   if (isRaw(input)) return (message as unknown as RawMessage).bytes;
+  const known = encodedOf(message as Message);
+  if (known !== undefined) return known;
   try {
     return toBinary(input, create(input, message));
   } catch (cause) {

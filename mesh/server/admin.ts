@@ -1,12 +1,13 @@
 /**
- * The admin listener: HTTP/1.1 for Prometheus, Kubernetes and people. It tells nothing secret, changes breakers only, and asks
- * for no credentials: it belongs on loopback or a private network.
+ * The admin listener: HTTP/1.1 for Prometheus, Kubernetes and people. It tells nothing secret, changes breakers and what the
+ * service's own routes change, and asks for no credentials: it belongs on loopback or a private network.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { crossSiteProblem } from "../net/same-site.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { type AdminRoute, answerOf, routesAt } from "./admin-route.ts";
 import type { HealthBoard } from "./health.ts";
 import { bindProblem } from "./listener.ts";
 
@@ -34,6 +35,8 @@ export interface AdminOptions {
   breakers(): readonly BreakerView[];
   /** Closes the breakers of a service, by its name or a contract's; false when there are none. */
   resetBreaker(service: string): boolean;
+  /** The service's own. Default none. */
+  routes?: readonly AdminRoute[];
   log: Logger;
 }
 
@@ -56,6 +59,7 @@ export interface Admin {
  * | GET /metrics, /api/v1/metrics | Prometheus text |
  * | GET /circuit-breakers | every breaker |
  * | POST /circuit-breaker/reset/{service} | closes the service's breakers |
+ * | the service's own | see sagaRoutes, outboxRoutes |
  *
  * @throws Error with one sentence when the port cannot be had.
  */
@@ -95,8 +99,8 @@ interface Reply {
 type Handlers = Readonly<Record<string, () => Reply | Promise<Reply>>>;
 
 async function answer(o: AdminOptions, request: IncomingMessage): Promise<Reply> {
-  const path = (request.url ?? "").replace(/[?#].*/s, "");
-  const handlers = handlersOf(o, path);
+  const [path = "", query = ""] = (request.url ?? "").replace(/#.*/s, "").split(/\?(.*)/s);
+  const handlers = handlersOf(o, path) ?? ownHandlers(o, path, query);
   if (handlers === undefined) return problem(404, `there is nothing at ${path.slice(0, 200)}`);
   const handler = handlers[request.method === "HEAD" ? "GET" : (request.method ?? "")];
   // Reads tell nothing secret, and probes come by whatever name; what changes something must not come from a web page.
@@ -130,6 +134,20 @@ function handlersOf(o: AdminOptions, path: string): Handlers | undefined {
     default:
       return undefined;
   }
+}
+
+function ownHandlers(o: AdminOptions, path: string, query: string): Handlers | undefined {
+  const found = routesAt(o.routes ?? [], path);
+  if (found === undefined) return undefined;
+  const entries = [...found].map(([method, bound]) => {
+    const handler = async () => {
+      const { status, value } = await answerOf(bound, new URLSearchParams(query));
+      if (method === "POST") o.log.info({ path, status }, "admin request");
+      return json(status, value);
+    };
+    return [method, handler] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 function readiness(board: HealthBoard): Reply {

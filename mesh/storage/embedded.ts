@@ -101,7 +101,7 @@ interface RunningServer {
 const settings: Readonly<Record<string, string>> = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
-  max_connections: "200",
+  max_connections: "400",
   shared_buffers: "32MB",
   huge_pages: "off",
   jit: "off",

@@ -18,35 +18,39 @@ const migrationTimeoutMs = 3_600_000;
  * Applies the files `NNN_what.sql` of `folder` (which ends in a slash) that were not applied yet, in the order of their numbers, each in
  * a transaction of its own, and answers how many those were. Processes that start together take turns by an advisory lock.
  *
+ * What is applied is on record in the table heddle_migrations of `schema`, so that a module of the mesh can have files beside the
+ * service's own; a schema other than the default, public, is made when it is absent, and its files name it in every table.
+ *
  * @throws Error naming the file when one was changed, renamed or removed after it was applied, when two have the same number, or when
  * one fails: that file leaves nothing behind, those before it stay.
  */
-export async function migrate(db: Database, folder: URL, log: Logger): Promise<number> {
+export async function migrate(db: Database, folder: URL, log: Logger, schema = "public"): Promise<number> {
   const migrations = await readMigrations(folder);
+  const record = `${schema}.heddle_migrations`;
   await db.transaction(
     async (tx) => {
       await lock(tx);
-      await tx.query(`create table if not exists heddle_migrations (
+      if (schema !== "public") await tx.query(`create schema if not exists ${schema}`);
+      await tx.query(`create table if not exists ${record} (
       number integer primary key, file text not null, checksum text not null, applied_at timestamptz not null default now())`);
     },
     { timeoutMs: migrationTimeoutMs },
   );
   let applied = 0;
   for (const migration of migrations) {
-    const fresh = await db.transaction((tx) => apply(tx, migration), { timeoutMs: migrationTimeoutMs });
+    const fresh = await db.transaction((tx) => apply(tx, record, migration), { timeoutMs: migrationTimeoutMs });
     if (fresh) log.info({ file: migration.file }, "migrated the database");
     applied += fresh ? 1 : 0;
   }
-  await assertNoneMissing(db, migrations);
+  await assertNoneMissing(db, record, migrations);
   return applied;
 }
 
-async function apply(tx: Queryable, migration: Migration): Promise<boolean> {
+async function apply(tx: Queryable, record: string, migration: Migration): Promise<boolean> {
   await lock(tx);
-  const [row] = await tx.query<{ file: string; checksum: string }>(
-    "select file, checksum from heddle_migrations where number = $1",
-    [migration.number],
-  );
+  const [row] = await tx.query<{ file: string; checksum: string }>(`select file, checksum from ${record} where number = $1`, [
+    migration.number,
+  ]);
   if (row !== undefined) {
     if (row.file !== migration.file) throw new Error(`migration ${migration.file} was applied as ${row.file}: do not rename it`);
     if (row.checksum !== migration.checksum)
@@ -60,7 +64,7 @@ async function apply(tx: Queryable, migration: Migration): Promise<boolean> {
     const said = error instanceof Error ? error.message : String(error);
     throw new Error(`migration ${migration.file} failed: ${said}`, { cause: error });
   }
-  await tx.query("insert into heddle_migrations (number, file, checksum) values ($1, $2, $3)", [
+  await tx.query(`insert into ${record} (number, file, checksum) values ($1, $2, $3)`, [
     migration.number,
     migration.file,
     migration.checksum,
@@ -84,10 +88,10 @@ async function readMigrations(folder: URL): Promise<Migration[]> {
   return migrations;
 }
 
-async function assertNoneMissing(db: Database, migrations: readonly Migration[]): Promise<void> {
+async function assertNoneMissing(db: Database, record: string, migrations: readonly Migration[]): Promise<void> {
   const known = new Set(migrations.map(({ number }) => number));
   const last = migrations.at(-1)?.number ?? 0;
-  const rows = await db.query<{ number: number; file: string }>("select number, file from heddle_migrations order by number");
+  const rows = await db.query<{ number: number; file: string }>(`select number, file from ${record} order by number`);
   // A number above ours is a newer version's, which may run beside this one during a rolling update.
   const missing = rows.find(({ number }) => number < last && !known.has(number));
   if (missing !== undefined) throw new Error(`migration ${missing.file} was applied but its file is gone`);

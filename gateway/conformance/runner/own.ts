@@ -1,16 +1,17 @@
 /** Heddle's own gateway as a target. */
 import { runStandaloneGateway } from "../../standalone.ts";
 import type { Contract } from "./contract.ts";
+import type { Settings } from "./vector.ts";
 
 /** A gateway that runs. */
 export interface RunningGateway extends AsyncDisposable {
   readonly url: URL;
 }
 
-/** Starts the gateway over the contract, with the backend at `port` for every service. */
-export async function startOwn(contract: Contract, port: number, lenient = false): Promise<RunningGateway> {
+/** Starts the gateway over the contract, with the backend at `port` for every service, and with these variables set. */
+export async function startOwn(contract: Contract, port: number, env: Settings = {}): Promise<RunningGateway> {
   const upstreams = new Map(contract.services.map((service) => [service, [`127.0.0.1:${port}`]]));
-  const gateway = await runStandaloneGateway({ image: contract.image, upstreams, port: 0, logLevel: "silent", lenient });
+  const gateway = await runStandaloneGateway({ image: contract.image, upstreams, port: 0, logLevel: "silent", env });
   return { url: new URL(gateway.address), [Symbol.asyncDispose]: () => gateway.drain(0) };
 }
 

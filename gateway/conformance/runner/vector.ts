@@ -10,8 +10,16 @@ export interface Chapter {
   /** What the chapter is about, in a sentence. */
   readonly about: string;
   /** How the gateway must be set; absent: as it is by default. */
-  readonly gateway?: { readonly lenient?: boolean };
+  readonly gateway?: Settings;
   readonly vectors: readonly Vector[];
+}
+
+/** Settings of a gateway, by the variables that our own reads: `GATEWAY_LENIENT`. */
+export type Settings = Readonly<Record<string, string>>;
+
+/** Whether a chapter is about the lenient mode, which other gateways have too. */
+export function isLenient({ gateway }: Chapter): boolean {
+  return gateway?.GATEWAY_LENIENT === "true";
 }
 
 /** One request and all that must come of it, or one contract and whether a gateway must take it. */

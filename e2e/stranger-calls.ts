@@ -1,0 +1,133 @@
+/** For the test that no stranger reaches another's objects: which fields name them, whose they are, and a valid request for each method. */
+import type { JsonValue } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import type { PlatformPerson } from "./person.ts";
+import { until } from "./until.ts";
+
+/** Ids of nothing. */
+const nobody = "0198a2b0-0000-7000-8000-000000000001";
+const otherNobody = "0198a2b0-0000-7000-8000-000000000002";
+
+/** An owner's objects: what a field of that name is given, by the field's name or by `contract/field` where the name alone says too little. */
+export type OwnedObjects = Readonly<Record<string, string>>;
+
+/** Makes one object of each kind in the name of `owner`, over REST. */
+export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> {
+  const { id: notification } = await owner.post("/api/v1/notifications:send", {
+    channel: "CHANNEL_EMAIL",
+    recipient: owner.email,
+    text: { subject: "Private", body: "Nobody else's." },
+  });
+  const { apiKey } = await owner.post("/api/v1/auth/api-keys", { name: "mine", scopes: [] });
+  const { sessions } = await owner.get("/api/v1/auth/sessions");
+  const { id: account } = await owner.post("/api/v1/accounts", { requestId: "mine", displayName: "Mine", currency: "EUR" });
+  const { id: transaction } = await owner.post("/api/v1/transactions", {
+    requestId: "salary",
+    accountId: account,
+    kind: "TRANSACTION_KIND_INCOME",
+    amount: "1000",
+  });
+  const { id: payment, holdId } = await paid(owner, account);
+  const { id: test } = await owner.post("/api/v1/sensors/temperature/tests", { sampleRateHz: 10, samples: [20, 21, 20] });
+  await owner.post("/api/v1/queues", { name: "mine" });
+  const { messageId } = await owner.post("/api/v1/queue/mine/publish", { message: { data: 1, delay: "3600s" } });
+  await owner.post("/api/v1/events", { key: owner.id, type: "mine.made", data: {} });
+  await owner.post("/api/v1/event-groups/g:replay", { fromOffset: "1" });
+  return {
+    account_id: account,
+    from_account_id: account,
+    to_account_id: account,
+    transaction_id: transaction,
+    hold_id: holdId,
+    payment_id: payment,
+    test_id: test,
+    "queue.v1/queue": "mine",
+    "queue.v1/name": "mine",
+    message_id: messageId,
+    "events.v1/owner": `user:${owner.id}`,
+    user_id: owner.id,
+    notification_id: notification,
+    api_key_id: apiKey.id,
+    session_id: sessions[0].id,
+    // Only its owner knows of one that is there, so another's cannot be told from none.
+    subscription_id: "0198a2b0-0000-7000-8000-000000000007",
+  };
+}
+
+/** A payment that has come to its end. */
+async function paid(owner: PlatformPerson, accountId: string): Promise<{ readonly id: string; readonly holdId: string }> {
+  const order = { requestId: "order", accountId, amount: "100", currency: "EUR", paymentMethod: "tok_visa" };
+  const { id } = await owner.post("/api/v1/payments", order);
+  let payment = await owner.get(`/api/v1/payments/${id}`);
+  await until("the payment to be captured", async () => {
+    payment = await owner.get(`/api/v1/payments/${id}`);
+    return payment.status === "PAYMENT_STATUS_CAPTURED";
+  });
+  return payment;
+}
+
+/** Names that do not end on `_id` and name objects all the same, as `package/field`. */
+export const extraNames: readonly string[] = ["queue.v1/queue", "queue.v1/name", "events.v1/owner"];
+
+/** Methods whose field may name another's object, and what they answer then: `contract/Method field`, with the code that tells nothing. */
+export const harmless: Readonly<Record<string, Code | 0>> = {
+  // It narrows the list of the caller's own payments, to none.
+  "payment.v1.PaymentService/ListPayments account_id": 0,
+  // Names of queues are taken once for all, so who wants the same one hears that it is.
+  "queue.v1.QueueService/CreateQueue queue.name": Code.AlreadyExists,
+};
+
+/** Fields that end on `_id` or look so and name nothing that belongs to somebody. */
+export const ownerless: readonly string[] = [
+  "request_id",
+  // UpdateMe reads no id: it changes who calls.
+  "auth.v1/id",
+  // To whom money goes is anybody, and whom a queue's owner lets in as well.
+  "payee_account_id",
+  // What a sensor is called by whoever tests it.
+  "sensor_id",
+];
+
+/** What a method needs besides its owned field to be valid, as JSON: by `contract/Method`, or by `contract/Method field` where fields differ. A method that is not named here needs nothing. */
+export const validRequests: Readonly<Record<string, JsonValue>> = {
+  "auth.v1.AuthService/RecordAuditEvent": { action: "session.ended" },
+  "ledger.v1.AccountService/OpenAccount": { currency: "EUR" },
+  "ledger.v1.TransactionService/RecordTransaction": { requestId: "r", kind: "TRANSACTION_KIND_INCOME", amount: "1" },
+  "ledger.v1.TransactionService/Transfer": { requestId: "r", amount: "1", fromAccountId: nobody, toAccountId: otherNobody },
+  "ledger.v1.TransactionService/ScanTransactions": { boundariesMs: ["0", "1"] },
+  "ledger.v1.TransactionService/ReserveFunds": { requestId: "r", amount: "1" },
+  "ledger.v1.TransactionService/CaptureHold": { requestId: "r" },
+  "ledger.v1.TransactionService/ReleaseHold": { requestId: "r" },
+  "ledger.v1.TransactionService/RefundCapture": { requestId: "r" },
+  "payment.v1.PaymentService/CreatePayment": {
+    requestId: "r",
+    accountId: nobody,
+    amount: "1",
+    currency: "EUR",
+    paymentMethod: "tok_visa",
+  },
+  "payment.v1.PaymentService/CapturePayment": { requestId: "r" },
+  "payment.v1.PaymentService/CancelPayment": { requestId: "r" },
+  "payment.v1.PaymentService/RefundPayment": { requestId: "r" },
+  "analytics.v1.AnalyticsService/Query": { metric: "cash_flow" },
+  "analytics.v1.AnalyticsService/DrawQuery": { metric: "cash_flow" },
+  "sensor.v1.SensorService/RunTest": { sensorType: "temperature", sampleRateHz: 1, samples: [20] },
+  "sensor.v1.SensorService/UploadSamples user_id": { sensorType: "temperature", sampleRateHz: 1, samples: [20] },
+  "sensor.v1.SensorService/UploadSamples test_id": { samples: [20] },
+  "events.v1.EventService/CommitOffset": { group: "g", offset: "1" },
+  "events.v1.EventService/Replay": { group: "g", fromOffset: "1" },
+  "events.v1.EventService/GetGroup": { group: "g" },
+  "events.v1.EventService/DeleteGroup": { group: "g" },
+  "queue.v1.QueueService/Publish": { message: { data: 1 } },
+  "queue.v1.QueueService/PublishBatch": { messages: [{ data: 1 }] },
+  "queue.v1.QueueService/Ack": { ackTokens: ["t"] },
+  "queue.v1.QueueService/Nack": { ackTokens: ["t"] },
+  "queue.v1.QueueService/ExtendVisibility": { ackTokens: ["t"], visibilityTimeout: "1s" },
+  "queue.v1.QueueService/CancelScheduled": { queue: "mine", messageId: nobody },
+  "queue.v1.QueueService/Subscribe": { credits: 1 },
+  "notification.v1.NotificationService/Send": {
+    channel: "CHANNEL_EMAIL",
+    recipient: "a@example.com",
+    text: { subject: "x", body: "y" },
+  },
+};
