@@ -1,4 +1,5 @@
 import { backendContract } from "./backend.contract.ts";
+import { orderContract } from "./order.contract.ts";
 import { openPostgresBackend } from "./postgres-backend.ts";
 import { freshDatabase, silent } from "./queue.fixture.ts";
 
@@ -9,8 +10,9 @@ describe("queue backend over PostgreSQL", () => {
   });
   after(() => store.db[Symbol.asyncDispose]());
 
-  backendContract(() => ({
-    db: store.db,
-    open: () => openPostgresBackend({ db: store.db, log: silent, clock: Date.now, sweepMs: 100 }),
-  }));
+  const open = () => openPostgresBackend({ db: store.db, log: silent, clock: Date.now, sweepMs: 100 });
+  const storeOf = () => ({ db: store.db, open });
+
+  backendContract(storeOf);
+  orderContract(storeOf);
 });

@@ -1,5 +1,6 @@
 import { needRabbit, type RabbitServer, startRabbit } from "../../e2e/servers/rabbitmq.ts";
 import { backendContract } from "./backend.contract.ts";
+import { orderContract } from "./order.contract.ts";
 import { freshDatabase, silent } from "./queue.fixture.ts";
 import { openRabbitBackend } from "./rabbit-backend.ts";
 
@@ -20,5 +21,8 @@ describe("queue backend over RabbitMQ", () => {
   const open = () =>
     openRabbitBackend({ db: store.db, url: new URL(server.url), prefix: "test.", log: silent, clock: Date.now, sweepMs: 100 });
 
-  backendContract(() => ({ db: store.db, open }));
+  const storeOf = () => ({ db: store.db, open });
+
+  backendContract(storeOf);
+  orderContract(storeOf);
 });
