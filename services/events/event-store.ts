@@ -70,28 +70,43 @@ export interface Page {
   readonly expired: boolean;
 }
 
-/** At most `size` events behind `after` and not behind `end`, which is known to be stored, in the order of positions. */
+/** Which stretch. */
+export interface PageQuery {
+  readonly topicId: number;
+  readonly after: number;
+  /** Known to be stored. */
+  readonly end: number;
+  readonly size: number;
+  /** Bytes at most, unless the first event alone has more. Default 1,000,000. */
+  readonly bytes?: number;
+  readonly filter: Filter;
+}
+
+/** At most `size` events behind `after` and not behind `end`, in the order of positions. */
 export async function readPage(
   q: Queryable,
-  { topicId, after, end, size, filter }: { topicId: number; after: number; end: number; size: number; filter: Filter },
+  { topicId, after, end, size, bytes = maxPageBytes, filter }: PageQuery,
 ): Promise<Page> {
   const { producer, key, types = [] } = filter;
   const filtered = producer !== undefined || key !== undefined || types.length > 0;
   // Positions have no gaps, so a bounded stretch touches few segments.
   const upTo = Math.min(end, after + (filtered ? filteredWindow : size));
-  const rows = await q.query<Partial<EventRow> & { first: string }>(
+  const rows = await q.query<Partial<EventRow> & { first: string; total: string | null }>(
     `SELECT t.first_position AS first, e.* FROM topic t LEFT JOIN LATERAL (
-       SELECT ${eventColumns}, sum(size) OVER (ORDER BY position) AS run, row_number() OVER (ORDER BY position) AS n FROM event
-       WHERE topic_id = $1 AND position > $2 AND position <= $3 AND position >= t.first_position
-         AND ($4::text IS NULL OR producer = $4) AND ($5::text IS NULL OR key = $5) AND ${typeCondition("$6", "$7")}
-       ORDER BY position LIMIT $8
+       SELECT *, sum(size) OVER w AS run, row_number() OVER w AS n, count(*) OVER () AS total FROM (
+         SELECT ${eventColumns}, size FROM event
+         WHERE topic_id = $1 AND position > $2 AND position <= $3 AND position >= t.first_position
+           AND ($4::text IS NULL OR producer = $4) AND ($5::text IS NULL OR key = $5) AND ${typeCondition("$6", "$7")}
+         ORDER BY position LIMIT $8
+       ) found WINDOW w AS (ORDER BY position)
      ) e ON e.run <= $9 OR e.n = 1 WHERE t.id = $1 ORDER BY e.position`,
-    [topicId, after, upTo, producer ?? null, key ?? null, ...typeParameters(types), size, maxPageBytes],
+    [topicId, after, upTo, producer ?? null, key ?? null, ...typeParameters(types), size, bytes],
   );
   const events = rows.flatMap((row) => (row.position == null ? [] : toEvent(row as EventRow)));
   const last = events.at(-1)?.position;
-  const cut = events.length === size || (events.length > 0 && bytesOf(events) > maxPageBytes / 2);
-  return { events, scanned: cut && last !== undefined ? last : upTo, expired: after + 1 < Number(rows[0]?.first ?? 0) };
+  // Nothing was looked at behind a page that is full, by number or by bytes.
+  const full = events.length === size || events.length < Number(rows[0]?.total ?? 0);
+  return { events, scanned: full && last !== undefined ? last : upTo, expired: after + 1 < Number(rows[0]?.first ?? 0) };
 }
 
 /** Where one partition is read on. */
@@ -127,12 +142,6 @@ export async function readPartitions(
   return found;
 }
 
-/** At most `size` events, or some bytes, behind `after`, whole and in order: what a relay takes. */
-export async function readBatch(q: Queryable, topicId: number, after: number, size: number): Promise<Event[]> {
-  const end = after + size;
-  return [...(await readPage(q, { topicId, after, end, size, filter: {} })).events];
-}
-
 function typeCondition(exact: string, beginnings: string): string {
   return `(cardinality(${exact}::text[]) + cardinality(${beginnings}::text[]) = 0 OR type = ANY (${exact}::text[])
     OR type ^@ ANY (${beginnings}::text[]))`;
@@ -141,10 +150,6 @@ function typeCondition(exact: string, beginnings: string): string {
 function typeParameters(types: readonly string[]): [string[], string[]] {
   const beginnings = types.filter((type) => type.endsWith("*")).map((type) => type.slice(0, -1));
   return [types.filter((type) => !type.endsWith("*")), beginnings];
-}
-
-function bytesOf(events: readonly Event[]): number {
-  return events.reduce((sum, event) => sum + sizeOf(event), 0);
 }
 
 const eventColumns = "id, position, partition, key, type, data, producer, occur_time, store_time";

@@ -89,6 +89,29 @@ describe("the relay to a real Kafka", function () {
     }
   });
 
+  it("brings events of 500 KB to Kafka, many at once and of one key", async () => {
+    await using db = await freshDatabase();
+    await using fixture = await serve(db);
+    const client = fixture.as(asPayment);
+    for (let n = 0; n < 8; n++) {
+      await client.publishEvent({ topic: "large", key: "k", data: { n, long: "x".repeat(n % 2 === 0 ? 500_000 : 100_000) } });
+    }
+    async function* small() {
+      for (let n = 8; n < 1500; n++) yield { event: { topic: "large", key: "k", type: "t".repeat(200), data: { n } } };
+    }
+    await client.publishEvents(small());
+    await using _ = await relayOn(db, "one");
+    await eventually("all of them", async () => {
+      const [row] = await db.query<{ position: string }>("SELECT max(position) AS position FROM relay");
+      return row?.position === "1500";
+    });
+    const found = await readKafka(kafka.broker, "large");
+    assert.deepEqual(
+      found.map(({ data }) => data.n),
+      Array.from({ length: 1500 }, (_, n) => n),
+    );
+  });
+
   async function relayOn(db: Awaited<ReturnType<typeof freshDatabase>>, owner: string) {
     const tail = await followTail({ db, log: silent });
     const sink = kafkaSink({ brokers: [kafka.broker] });

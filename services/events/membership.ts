@@ -117,11 +117,7 @@ interface Turns {
 }
 
 /** Takes the first turn, then one every few seconds and whenever the group changes. */
-async function takeTurns(
-  { db, tail, log, groupId, topicId, turnMs = 3000 }: Membership,
-  memberId: string,
-  stop: AbortSignal,
-): Promise<Turns> {
+async function takeTurns({ db, log, groupId, turnMs = 3000 }: Membership, memberId: string, stop: AbortSignal): Promise<Turns> {
   let places: readonly Place[] = [];
   let number = 0;
   let heardAt = performance.now();
@@ -151,7 +147,6 @@ async function takeTurns(
   const soon = () => {
     turning = turning.then(() => runWithoutContext(turn));
   };
-  await tail.beyond(topicId, -1, stop);
   await runWithoutContext(async () => {
     const first = await memberTurn(db, groupId, memberId);
     if (first === undefined) throw notFound("group", groupId);

@@ -78,8 +78,9 @@ describe("the relay", () => {
     state.away = true;
     await publish(251, 400);
     await eventually("a failure", () => relay.failure() === "Kafka is away");
+    await using told = await serve(db, { relay: { waitMs: 0, failure: relay.failure } });
     const stats = await eventually("a failure in the stats", async () => {
-      const { relay: seen } = await (await serve(db, { relay: { waitMs: 0, failure: relay.failure } })).as(asAdmin).getStats({});
+      const { relay: seen } = await told.as(asAdmin).getStats({});
       return seen?.connected === false && seen;
     });
     assert.deepEqual([stats.lastError, stats.lag], ["Kafka is away", 150n]);

@@ -9,7 +9,7 @@ import type { Logger } from "pino";
 import { runWithoutContext } from "#mesh/context.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import type { Event } from "./event.ts";
-import { readBatch } from "./event-store.ts";
+import { readPage } from "./event-store.ts";
 import { addLog } from "./log-store.ts";
 import { lockRelay, markRelayed, markRelayFailed, type RelayState, relayStates } from "./relay-store.ts";
 import type { Tail } from "./tail.ts";
@@ -49,6 +49,12 @@ export interface Relay extends AsyncDisposable {
   /** Why the last attempt of this process failed; undefined when it did not. */
   failure(): string | undefined;
 }
+
+/**
+ * Bytes of events in one batch. Kafka takes 1 MiB of records for a partition at once by default; headers and the like come to some
+ * 250 bytes a record.
+ */
+const maxBatchBytes = 700_000;
 
 /** What this process knows of Kafka's side of a topic. */
 interface Known {
@@ -132,7 +138,8 @@ export function startRelay(o: RelayOptions): Relay {
     if (state.position >= state.lastPosition) return false;
     const { partitions, written } = await knowledge(state);
     const after = Math.max(state.position, state.firstPosition - 1);
-    const events = await readBatch(tx, topicId, after, batch);
+    const stretch = { topicId, after, end: state.lastPosition, size: batch, bytes: maxBatchBytes, filter: {} };
+    const { events } = await readPage(tx, stretch);
     const last = events.at(-1)?.position;
     if (last === undefined) return false;
     const placed = events.map((event) => ({ event, partition: event.partition % partitions }));

@@ -173,6 +173,22 @@ describe("subscribing to events", () => {
     await stream.return?.();
   });
 
+  it("ends a page of large events early, and misses none, whatever their sizes", async () => {
+    const sizes = [500_000, 490_000, 20_000, 490_000, 1, 505_000, 505_000, 3, 250_000, 250_000, 480_000, 15_000];
+    for (const size of sizes) await fixture.as(asPayment).publishEvent({ topic: "large", data: { long: "x".repeat(size) } });
+    const stream = (signal: AbortSignal) => fixture.as(asPayment).subscribe({ topic: "large", fromOffset: 1n }, { signal });
+    const all = sizes.map((_, n) => n + 1);
+    assert.deepEqual(offsetsOf(await take(stream, (seen) => seen.length === sizes.length)), all);
+    const paged: number[] = [];
+    for (let pageToken = ""; ; ) {
+      const page = await fixture.as(asPayment).listEvents({ topic: "large", pageToken });
+      paged.push(...page.events.map(({ offset }) => Number(offset)));
+      pageToken = page.nextPageToken;
+      if (pageToken === "") break;
+    }
+    assert.deepEqual(paged, all);
+  });
+
   it("removes events by time and by size, whole segments as tables, and tells who comes too late", async () => {
     await fixture.as(asAdmin).createTopic({ topic: { name: "short", retention: { seconds: 3600n, nanos: 0 } } });
     await publish("short", 1, 2500);
