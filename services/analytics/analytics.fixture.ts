@@ -1,5 +1,5 @@
 /** Postings for tests of metrics, without a ledger. */
-import { Facts, type PostingGroup, type PostingKind } from "./facts.ts";
+import { Facts, type FoundPostings, type PostingGroup, type PostingKind } from "./facts.ts";
 import { type Period, resolvePeriod } from "./period.ts";
 
 /** One posting, as tests write it. */
@@ -22,13 +22,24 @@ export function periodOf(period: string, now: string, rest: Partial<Parameters<t
 
 /** The facts of postings, each in a group of its own, as the ledger would send them. */
 export function factsOf(period: Period, postings: readonly TestPosting[]): Facts {
-  const facts = new Facts(period);
-  for (const group of groupsOf(period, postings)) facts.add(group);
+  const groups = groupsOf(period, postings);
+  const facts = new Facts(period, async function* (ranges) {
+    for (const group of groups) {
+      const amount = group.buckets[0]?.sum ?? 0n;
+      const among = ranges.some(
+        ({ currency, category, positive, atMost, atLeast }) =>
+          `${currency} ${category} ${positive}` === `${group.currency} ${group.category} ${group.positive}` &&
+          ((atMost !== undefined && amount <= atMost) || (atLeast !== undefined && amount >= atLeast)),
+      );
+      if (among && group.kind === "flow") yield group;
+    }
+  });
+  for (const group of groups) facts.add(group);
   return facts;
 }
 
 /** Each posting of the period as a group. */
-export function groupsOf({ buckets }: Period, postings: readonly TestPosting[]): PostingGroup[] {
+export function groupsOf({ buckets }: Period, postings: readonly TestPosting[]): (PostingGroup & FoundPostings)[] {
   return postings.flatMap(({ at, amount, category = "c", currency = "EUR", kind = "flow", id = "" }) => {
     const time = typeof at === "number" ? at : Date.parse(at);
     const bucket = buckets.findIndex(({ from, to }) => time >= from && time < to);
@@ -37,6 +48,7 @@ export function groupsOf({ buckets }: Period, postings: readonly TestPosting[]):
     bytes.writeBigInt64BE(amount, 0);
     bytes.writeBigInt64BE(BigInt(time - Date.UTC(2000, 0, 1)) * 1000n, 8);
     bytes.write(id.padStart(32, "0"), 16, "hex");
-    return [{ currency, category, kind, positive: amount > 0n, buckets: [{ bucket, sum: amount, count: 1 }], postings: bytes }];
+    const single = { postings: bytes, amounts: bytes.subarray(0, 8) };
+    return [{ currency, category, kind, positive: amount > 0n, buckets: [{ bucket, sum: amount, count: 1 }], ...single }];
   });
 }

@@ -12,9 +12,31 @@ export interface PostingGroup {
   readonly positive: boolean;
   /** The sum of amounts, in minor units, and the number of postings in each bucket that has any. */
   readonly buckets: readonly { readonly bucket: number; readonly sum: bigint; readonly count: number }[];
-  /** Where single postings were asked for: 32 bytes each, as Samples has them. */
+  /** Where single amounts were asked for: 8 bytes each, as Samples has them. */
+  readonly amounts: Uint8Array;
+}
+
+/** Which single postings to look up: those of a currency, category and sign with an amount <= atMost or >= atLeast. */
+export interface PostingRange {
+  readonly currency: string;
+  readonly category: string;
+  readonly positive: boolean;
+  /** In minor units, with its sign; undefined: none are that low. */
+  readonly atMost: bigint | undefined;
+  /** In minor units, with its sign; undefined: none are that high. */
+  readonly atLeast: bigint | undefined;
+}
+
+/** Single postings of one category and sign, but for transfers and refunds. */
+export interface FoundPostings {
+  readonly category: string;
+  readonly positive: boolean;
+  /** 32 bytes each, as samplesIn reads them. */
   readonly postings: Uint8Array;
 }
+
+/** Looks postings of the period up. What was recorded since the facts were read may be among them. */
+export type PostingLookup = (ranges: readonly PostingRange[]) => AsyncIterable<FoundPostings>;
 
 /** What a posting is to us. Transfers do not count; refunds take back what they refund. */
 export type PostingKind = "flow" | "transfer" | "refund";
@@ -43,11 +65,13 @@ export interface CategoryFacts {
 /** The facts of a period, by currency. */
 export class Facts {
   readonly period: Period;
+  readonly lookup: PostingLookup;
   readonly #currencies = new Map<string, Writable<CurrencyFacts>>();
   #count = 0;
 
-  constructor(period: Period) {
+  constructor(period: Period, lookup: PostingLookup) {
     this.period = period;
+    this.lookup = lookup;
   }
 
   /** How many postings were counted. */
@@ -65,7 +89,7 @@ export class Facts {
     return this.#currencies.get(currency);
   }
 
-  add({ kind, positive, buckets, postings, ...names }: PostingGroup): void {
+  add({ kind, positive, buckets, amounts, ...names }: PostingGroup): void {
     if (kind === "transfer") return;
     const currency = this.#currency(names.currency);
     const category = categoryIn(currency, names.category);
@@ -81,7 +105,7 @@ export class Facts {
         category.expense.add(bucket, -sum);
       } else currency.income.add(bucket, sum);
     }
-    if (!refund && postings.length > 0) (isExpense ? category.expenseSamples : category.incomeSamples).add(postings);
+    if (!refund && amounts.length > 0) (isExpense ? category.expenseSamples : category.incomeSamples).add(amounts);
   }
 
   #currency(name: string): Writable<CurrencyFacts> {

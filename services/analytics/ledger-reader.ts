@@ -6,7 +6,7 @@ import { TransactionKind } from "#gen/ledger/v1/transaction_message_pb.ts";
 import { TransactionService } from "#gen/ledger/v1/transaction_pb.ts";
 import type { MeshClient } from "#mesh/client/client.ts";
 import { resourceExhausted } from "#mesh/errors.ts";
-import { Facts, type PostingKind } from "./facts.ts";
+import { Facts, type PostingKind, type PostingRange } from "./facts.ts";
 import type { Balances } from "./health-score.ts";
 import type { Period } from "./period.ts";
 
@@ -30,6 +30,13 @@ export interface ReadOptions {
   readonly signal: AbortSignal;
 }
 
+interface LookUpOptions extends ReadOptions {
+  readonly userId: string;
+  readonly period: Period;
+}
+
+/** How many ranges are looked up at the same time: as many as the contract allows. */
+const rangesAtOnce = 1000;
 /** How many balances are asked for at the same time. */
 const balancesAtOnce = 8;
 
@@ -37,18 +44,42 @@ const balancesAtOnce = 8;
 export function ledgerReader(mesh: MeshClient, maxPostings: number): LedgerReader {
   const transactions = mesh.client(TransactionService);
   const accounts = mesh.client(AccountService);
+
+  function assertFewer(postings: number): void {
+    if (postings <= maxPostings) return;
+    const most = maxPostings.toLocaleString("en");
+    throw resourceExhausted(`period: expected at most ${most} transactions, got more; ask for a shorter one`, 0);
+  }
+
+  async function* lookUp(ranges: readonly PostingRange[], { userId, period, currency, signal }: LookUpOptions) {
+    const boundariesMs = [BigInt(period.from), BigInt(period.to)];
+    let bytes = 0;
+    for (let start = 0; start < ranges.length; start += rangesAtOnce) {
+      // The generated messages have no field, rather than one that is undefined.
+      const filters = ranges.slice(start, start + rangesAtOnce).map(({ atMost, atLeast, ...range }) => ({
+        ...range,
+        ...(atMost === undefined ? {} : { atMost }),
+        ...(atLeast === undefined ? {} : { atLeast }),
+      }));
+      const request = { userId, currency, boundariesMs, postings: true, filters };
+      for await (const { kind, category, positive, postings } of transactions.scanTransactions(request, { signal })) {
+        if (kindOf[kind] !== undefined) continue;
+        bytes += postings.length;
+        assertFewer(bytes / 32);
+        yield { category, positive, postings };
+      }
+    }
+  }
+
   return {
     async facts(userId, period, { currency, signal, samples }) {
-      const facts = new Facts(period);
+      const facts = new Facts(period, (ranges) => lookUp(ranges, { userId, period, currency, signal }));
       const boundariesMs = [BigInt(period.from), ...period.buckets.map(({ to }) => BigInt(to))];
-      const request = { userId, currency, boundariesMs, postings: samples };
+      const request = { userId, currency, boundariesMs, amounts: samples };
       let bytes = 0;
       for await (const { kind, buckets, sums, counts, ...group } of transactions.scanTransactions(request, { signal })) {
-        bytes += group.postings.length;
-        if (bytes > 32 * maxPostings) {
-          const most = maxPostings.toLocaleString("en");
-          throw resourceExhausted(`period: expected at most ${most} transactions, got more; ask for a shorter one`, 0);
-        }
+        bytes += group.amounts.length;
+        assertFewer(bytes / 8);
         const summed = buckets.map((bucket, index) => ({
           bucket,
           sum: BigInt(sums[index] ?? 0),

@@ -1,22 +1,24 @@
-/**
- * Single postings as the ledger packs them, 32 bytes each: amount, microseconds since 2000, 16 bytes of the transaction's id. They
- * stay packed, since a million objects would take a second.
- */
+/** Single amounts and single postings as the ledger packs them. They stay packed, since a million objects would take a second. */
 
-/** One of them. */
+/** A posting. */
 export interface Sample {
   /** Milliseconds since the epoch. */
   readonly time: number;
   /** In minor units. */
   readonly amount: bigint;
+  /** |amount|; beyond 2^53 rounded. */
+  readonly size: number;
   readonly transactionId: string;
 }
 
-const bytesEach = 32;
+/** Bytes of one amount: two's complement, big-endian. */
+const amountBytes = 8;
+/** Bytes of one posting: its amount, microseconds since 2000 (likewise), 16 bytes of the transaction's id. */
+const postingBytes = 32;
 /** 2000-01-01T00:00:00Z in milliseconds since the epoch. */
 const epoch2000 = 946_684_800_000;
 
-/** Postings of one group, in no order. */
+/** Amounts of one group, in no order. */
 export class Samples {
   readonly #parts: Buffer[] = [];
   #length = 0;
@@ -25,10 +27,10 @@ export class Samples {
     return this.#length;
   }
 
-  /** @param packed kept, not copied */
+  /** @param packed 8 bytes each; kept, not copied */
   add(packed: Uint8Array): void {
-    this.#parts.push(Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength));
-    this.#length += packed.byteLength / bytesEach;
+    this.#parts.push(bufferOf(packed));
+    this.#length += packed.byteLength / amountBytes;
   }
 
   /** |amount| of each, in minor units; beyond 2^53 rounded. */
@@ -36,30 +38,31 @@ export class Samples {
     const sizes = new Float64Array(this.#length);
     let index = 0;
     for (const part of this.#parts) {
-      // Two halves, since a bigint for each would take longer than all the rest.
-      for (let at = 0; at < part.length; at += bytesEach) {
-        sizes[index++] = Math.abs(part.readInt32BE(at) * 2 ** 32 + part.readUInt32BE(at + 4));
-      }
+      for (let at = 0; at < part.length; at += amountBytes) sizes[index++] = sizeAt(part, at);
     }
     return sizes;
   }
+}
 
-  /** The one whose size stands at `index`. */
-  at(index: number): Sample {
-    let at = index * bytesEach;
-    for (const part of this.#parts) {
-      if (at < part.length) return sampleIn(part, at);
-      at -= part.length;
-    }
-    throw new RangeError(`expected an index below ${this.#length}, got ${index}`);
+/** The postings in `packed`, 32 bytes each. */
+export function* samplesIn(packed: Uint8Array): Generator<Sample> {
+  const part = bufferOf(packed);
+  for (let at = 0; at < part.length; at += postingBytes) {
+    const hex = part.toString("hex", at + 16, at + postingBytes);
+    yield {
+      amount: part.readBigInt64BE(at),
+      size: sizeAt(part, at),
+      time: epoch2000 + Number(part.readBigInt64BE(at + 8) / 1000n),
+      transactionId: hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"),
+    };
   }
 }
 
-function sampleIn(part: Buffer, at: number): Sample {
-  const hex = part.toString("hex", at + 16, at + bytesEach);
-  return {
-    amount: part.readBigInt64BE(at),
-    time: epoch2000 + Number(part.readBigInt64BE(at + 8) / 1000n),
-    transactionId: hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"),
-  };
+/** Two halves, since a bigint for each would take longer than all the rest. */
+function sizeAt(part: Buffer, at: number): number {
+  return Math.abs(part.readInt32BE(at) * 2 ** 32 + part.readUInt32BE(at + 4));
+}
+
+function bufferOf(packed: Uint8Array): Buffer {
+  return Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
 }

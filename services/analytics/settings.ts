@@ -9,8 +9,8 @@ export const settings = {
   cacheTtl: duration("ANALYTICS_CACHE_TTL", "1m"),
   /** What the answers that a process keeps may take, in MiB. */
   cacheMib: integer("ANALYTICS_CACHE_MIB", 1, 65_536, 64),
-  /** How many answers are computed at the same time; others wait. Anomalies takes some 50 MB for a million transactions. */
+  /** How many answers are computed at the same time; others wait. Anomalies takes some 30 MB for a million transactions. */
   concurrency: integer("ANALYTICS_CONCURRENCY", 1, 100, 2),
-  /** From how many transactions on a period is refused by anomalies, which holds 40 bytes of each. */
+  /** From how many transactions on a period is refused by anomalies, which holds 24 bytes of each. */
   maxTransactions: integer("ANALYTICS_MAX_TRANSACTIONS", 1000, 100_000_000, 5_000_000),
 };

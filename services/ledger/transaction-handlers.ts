@@ -102,10 +102,13 @@ export function transactionHandlers({ db, writer, clock }: HandlerParts): Implem
       for await (const columns of scanPostings(db, { scope, ...times, currency })) yield columnsMessage(columns);
     },
 
-    async *scanTransactions({ userId, boundariesMs, currency, postings }) {
+    async *scanTransactions({ userId, boundariesMs, ...wanted }) {
       // For services alone, which see any user's in nobody's name; in a person's name they see what the person does.
       const owner = ownerOf(currentWho(), userId);
-      const scan = scanTransactions(db, { userId: owner, boundaries: boundariesMs.map(Number), currency, postings });
+      const { currency, postings, amounts } = wanted;
+      const filters = wanted.filters.map(({ atMost, atLeast, ...filter }) => ({ ...filter, atMost, atLeast }));
+      const boundaries = boundariesMs.map(Number);
+      const scan = scanTransactions(db, { userId: owner, boundaries, currency, postings, amounts, filters });
       for await (const { buckets, sums, counts, kind, ...group } of scan) {
         yield { ...group, kind: kindOf[kind], buckets: [...buckets], sums: [...sums], counts: [...counts] };
       }
