@@ -9,6 +9,7 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { platform as services } from "../services/platform.ts";
 import { type Platform, startPlatform } from "./platform.ts";
 import { needTool } from "./tools.ts";
 
@@ -38,11 +39,10 @@ describe("the platform, by its own OpenAPI document", function () {
   before(async function () {
     program = needTool(this, "schemathesis");
     folder = await mkdtemp(join(tmpdir(), "heddle-schemathesis-"));
-    platform = await startPlatform({
-      GATEWAY_RATE_LIMIT: "0",
-      ALLOWED_API_KEYS: `schemathesis:${key}:admin`,
-      HEDDLE_LOG_LEVEL: "warn",
-    });
+    platform = await startPlatform(
+      { GATEWAY_RATE_LIMIT: "0", ALLOWED_API_KEYS: `schemathesis:${key}:admin`, HEDDLE_LOG_LEVEL: "warn" },
+      services.map(({ name }) => name),
+    );
     await writeFile(join(folder, "openapi.json"), JSON.stringify(await strictDocument(platform)));
   });
   after(async () => {
