@@ -43,7 +43,7 @@ export async function terminalPicture({ prompt, command, env, cwd, columns = 110
     { at: 0, text: "$ ", style: "dim" },
     { at: 2, text: prompt, style: "bold" },
   ];
-  return draw([first, ...rest.map((line) => rewritten(line, rewrite))], columns);
+  return draw(prompt, [first, ...rest.map((line) => rewritten(line, rewrite))], columns);
 }
 
 interface Span {
@@ -90,7 +90,7 @@ function rewritten(line: readonly Span[], rewrite: Scene["rewrite"]): readonly S
   return rewrite === undefined ? line : line.map((span) => ({ ...span, text: rewrite(span.text) }));
 }
 
-function draw(lines: readonly (readonly Span[])[], columns: number): string {
+function draw(title: string, lines: readonly (readonly Span[])[], columns: number): string {
   const width = Math.ceil(columns * cellWidth + 2 * margin);
   const height = lines.length * lineHeight + 2 * margin;
   const texts = lines.flatMap((line, y) =>
@@ -103,6 +103,7 @@ function draw(lines: readonly (readonly Span[])[], columns: number): string {
     }),
   );
   return `<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+<title>${escaped(title)}</title>
 <style>text{font:${fontSize}px ui-monospace,Menlo,Consolas,monospace;fill:${ink}}.bold{font-weight:bold}.dim{opacity:.6}${palette
     .map((colour, n) => `.c${n}{fill:${colour}}`)
     .join("")}</style>
