@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { DiscoveryService, Protocol, UrlSource, type WatchServicesResponse } from "#gen/discovery/v1/discovery_pb.ts";
+import {
+  DiscoveryService,
+  Protocol,
+  type RegisterServiceRequestSchema,
+  UrlSource,
+  type WatchServicesResponse,
+} from "#gen/discovery/v1/discovery_pb.ts";
 import { InstanceStatus, ServiceStatus } from "#gen/discovery/v1/service_pb.ts";
 import { reasonOf } from "#mesh/errors.ts";
 import { startMesh, type TestMesh } from "#mesh/testing.ts";
@@ -22,9 +29,9 @@ describe("discovery service", () => {
   afterEach(() => cleanup.disposeAsync());
 
   /** Registers a program that ends with the test, and answers with its id. */
-  async function registered(port: number, more: Parameters<ReturnType<typeof client>["registerService"]>[0] = {}) {
-    const check = { interval: { seconds: 1n }, ...more.check };
-    const { instance } = await client().registerService({ service: "tariff", address: "127.0.0.1", port, ...more, check });
+  async function registered(port: number, more: MessageInitShape<typeof RegisterServiceRequestSchema> = {}) {
+    const check = { interval: { seconds: 1n } };
+    const { instance } = await client().registerService({ service: "tariff", address: "127.0.0.1", port, check, ...more });
     const [service, instanceId] = [instance?.service ?? "", instance?.id ?? ""];
     cleanup.defer(async () => {
       await client()
