@@ -30,8 +30,8 @@ describe("discovery service", () => {
 
   /** Registers a program that ends with the test, and answers with its id. */
   async function registered(port: number, more: MessageInitShape<typeof RegisterServiceRequestSchema> = {}) {
-    const check = { interval: { seconds: 1n } };
-    const { instance } = await client().registerService({ service: "tariff", address: "127.0.0.1", port, check, ...more });
+    const defaults = { service: "tariff", address: "127.0.0.1", port, check: { interval: { seconds: 1n } } };
+    const { instance } = await client().registerService({ ...defaults, ...more } as typeof more);
     const [service, instanceId] = [instance?.service ?? "", instance?.id ?? ""];
     cleanup.defer(async () => {
       await client()
