@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readCatalog, readInstances, readValue, worstStatus } from "./answers.ts";
+import { readCatalog, readInstances, readValue, readValues, worstStatus } from "./answers.ts";
 
 const answer = (body: unknown, status = 200, index: string | undefined = "7") => ({
   ...{ status, index, hash: undefined },

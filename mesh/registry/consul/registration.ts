@@ -79,7 +79,7 @@ export function definition(registration: Registration) {
 }
 
 function probe(check: InstanceCheck, address: string, port: number, service: string) {
-  if (check.kind === "http") return { name: `GET ${check.url}`, http: check.url, method: "GET" };
+  if (check.kind === "http") return { name: `GET ${check.url}`, http: check.url, method: "GET", disableredirects: true };
   const host = address.includes(":") ? `[${address}]` : address;
   const named = check.service === "" ? "" : `/${check.service}`;
   return { name: `grpc.health.v1 of ${check.service || service}`, grpc: `${host}:${port}${named}` };
@@ -93,7 +93,7 @@ async function registerUntilTaken(
 ): Promise<void> {
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {
-      await connection.call((consul) => consul.agent.service.register(definition(registration)));
+      await register(connection, registration, log);
       if (registration.outlives !== true) await removePredecessors(connection, registration, log);
       return;
     } catch (error) {
@@ -105,6 +105,19 @@ async function registerUntilTaken(
     }
   }
   throw givenUp(registration.id);
+}
+
+/** An HTTP check that may lead elsewhere is made only by a Consul that knows no better: before 1.13 it refuses to be told. */
+async function register(connection: Connection, registration: Registration, log: Logger): Promise<void> {
+  try {
+    await connection.call((consul) => consul.agent.service.register(definition(registration)));
+  } catch (error) {
+    if (registration.check?.kind !== "http" || !isRefusal(error) || !/DisableRedirects/i.test(error.message)) throw error;
+    const { check, ...rest } = definition(registration);
+    const { disableredirects, ...followed } = check as typeof check & { disableredirects?: boolean };
+    await connection.call((consul) => consul.agent.service.register({ ...rest, check: followed }));
+    log.warn({ id: registration.id }, "this Consul follows the redirects of a program that it checks; 1.13 and later do not");
+  }
 }
 
 /**
