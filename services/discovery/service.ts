@@ -1,6 +1,8 @@
 /** The discovery service: its wiring. */
 import { readdirSync } from "node:fs";
 import { DiscoveryService } from "#gen/discovery/v1/discovery_pb.ts";
+import type { Registry } from "#mesh/registry/registry.ts";
+import type { HealthCheck } from "#mesh/server/health.ts";
 import { defineService, runMain } from "#mesh/service.ts";
 import { discoveryHandlers } from "./handlers.ts";
 import { OutsideKeeper } from "./keeper.ts";
@@ -18,9 +20,19 @@ export const discovery = defineService({
     const keeper = scope.use(new OutsideKeeper({ registry, log, max: config.maxOutside }));
     const services = new Set(["consul", "gateway", ...foldersOf("../")]);
     const reserved = { services, packages: new Set(["google", "grpc", ...foldersOf("../../proto/")]) };
-    return { implementations: [discoveryHandlers({ view, keeper, env, reserved, networks: config.networks })] };
+    const { networks } = config;
+    return { implementations: [discoveryHandlers({ view, keeper, env, reserved, networks })], checks: [registryCheck(registry)] };
   },
 });
+
+/** Without the registry what is answered is the last that it said, so it is missed, but not critical. */
+function registryCheck(registry: Registry): HealthCheck {
+  const check = async () => {
+    const { address, connected } = registry.status();
+    return connected ? undefined : `the registry at ${address} does not answer`;
+  };
+  return { name: "registry", critical: false, check };
+}
 
 /** The names of the services and of the packages are those of their folders. */
 function foldersOf(path: string): readonly string[] {

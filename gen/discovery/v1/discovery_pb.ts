@@ -84,7 +84,7 @@ export type ListServicesResponse = Message<"discovery.v1.ListServicesResponse"> 
   registryConnected: boolean;
 
   /**
-   * How long ago the registry last confirmed the list of services.
+   * How long ago the registry last confirmed the list of services: up to a minute when all is well and nothing changes.
    *
    * @generated from field: google.protobuf.Duration age = 4;
    */
