@@ -122,15 +122,21 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .option("--contracts <file>", "an image; the platform's own when none is named")
     .option("--out <file>", "write it there")
     .action(async (options) => run((await import("./commands/openapi.ts")).openapi(context, options)));
-  program
-    .command("new")
-    .description("begin something new")
+  const begin = program.command("new").description("begin something new");
+  begin
     .command("service")
     .description(
       "a service that works: contract, service config, handlers, store, migration, test, and its place in the platform",
     )
     .argument("<name>", "one word in the singular, such as recipe")
     .action(async (name) => run((await import("./commands/new-service.ts")).newService(context, name)));
+  begin
+    .command("gateway")
+    .description("a project of its own: a contract, a gRPC server to try it on, and a gateway that serves it as REST")
+    .argument("<folder>", "outside of this project; its name becomes that of the contract, such as ../library")
+    .option("--port <port>", "where the gateway listens", wholeNumber(1, 65_535), 8090)
+    .option("--backend <host:port>", "the gRPC server behind it", hostAndPort, "127.0.0.1:50051")
+    .action(async (folder, options) => run((await import("./commands/new-gateway.ts")).newGateway(context, folder, options)));
   program
     .command("verify")
     .description("hold contracts, code and deployment to the project's rules; each failure says file, rule and fix")

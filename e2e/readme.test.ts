@@ -205,7 +205,13 @@ describe("README.md, the tables", () => {
   });
 
   it("have every environment variable of the code, and no other", async () => {
-    const elsewhere = ["HEDDLE_<SERVICE>_PORT", "HEDDLE_<SERVICE>_MEMORY_MB", "<SERVICE>_DATABASE_URL", "NO_COLOR"];
+    const elsewhere = [
+      "HEDDLE_<SERVICE>_PORT",
+      "HEDDLE_<SERVICE>_MEMORY_MB",
+      "<SERVICE>_DATABASE_URL",
+      "<SERVICE>_SERVICE_URL",
+      "NO_COLOR",
+    ];
     const read = (await settings()).map(({ variable }) => variable);
     assert.deepEqual(
       [...new Set(variables.map(({ name }) => name))].toSorted(),

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { platform } from "../../services/platform.ts";
 import type { CommandContext } from "../command-context.ts";
 import { Failure } from "../failure.ts";
+import { filled, type Names, namesOf } from "../templates/fill.ts";
 
 /** The lowest port that new services get. */
 const firstPort = 7100;
@@ -11,14 +12,14 @@ const firstPort = 7100;
 const templates = join(import.meta.dirname, "../templates/service");
 
 /** Where each template goes. */
-const places: Readonly<Record<string, (name: string, packageName: string) => string>> = {
-  "contract.proto.tmpl": (_, packageName) => `proto/${packageName}/v1/${packageName}.proto`,
-  "service-config.json.tmpl": (_, packageName) => `proto/${packageName}/v1/service-config.json`,
-  "service.ts.tmpl": (name) => `services/${name}/service.ts`,
-  "handlers.ts.tmpl": (name) => `services/${name}/handlers.ts`,
-  "store.ts.tmpl": (name) => `services/${name}/store.ts`,
-  "migration.sql.tmpl": (name, packageName) => `services/${name}/migrations/001_${packageName}.sql`,
-  "test.ts.tmpl": (name) => `services/${name}/${name}.test.ts`,
+const places: Readonly<Record<string, (names: Names) => string>> = {
+  "contract.proto.tmpl": ({ packageName }) => `proto/${packageName}/v1/${packageName}.proto`,
+  "service-config.json.tmpl": ({ packageName }) => `proto/${packageName}/v1/service-config.json`,
+  "service.ts.tmpl": ({ name }) => `services/${name}/service.ts`,
+  "handlers.ts.tmpl": ({ name }) => `services/${name}/handlers.ts`,
+  "store.ts.tmpl": ({ name }) => `services/${name}/store.ts`,
+  "migration.sql.tmpl": ({ name, packageName }) => `services/${name}/migrations/001_${packageName}.sql`,
+  "test.ts.tmpl": ({ name }) => `services/${name}/${name}.test.ts`,
 };
 
 /**
@@ -28,11 +29,12 @@ const places: Readonly<Record<string, (name: string, packageName: string) => str
  * @throws Failure for a name that is taken or cannot be one; nothing is written then.
  */
 export async function newService({ root, out }: CommandContext, name: string): Promise<number> {
-  const packageName = name.replaceAll("-", "_");
-  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name) || name.length > 30) {
+  const names = namesOf(name);
+  if (names === undefined) {
     throw new Failure(`${name}: expected one word in the singular, in lower case, such as recipe or price-list`, 2);
   }
-  const files = Object.entries(places).map(([template, place]) => ({ template, file: place(name, packageName) }));
+  const { packageName } = names;
+  const files = Object.entries(places).map(([template, place]) => ({ template, file: place(names) }));
   const taken = [`proto/${packageName}`, `services/${name}`].find((folder) => existsSync(join(root, folder)));
   if (taken !== undefined || platform.some((service) => service.name === name)) {
     throw new Failure(`${name} exists: ${taken ?? "services/platform.ts"} has it`, 2);
@@ -42,7 +44,7 @@ export async function newService({ root, out }: CommandContext, name: string): P
   const list = platformWith(readFileSync(join(root, "services/platform.ts"), "utf8"), name, port);
   for (const { template, file } of files) {
     mkdirSync(dirname(join(root, file)), { recursive: true });
-    writeFileSync(join(root, file), filled(readFileSync(join(templates, template), "utf8"), name, packageName, port));
+    writeFileSync(join(root, file), filled(readFileSync(join(templates, template), "utf8"), names, { port: String(port) }));
     out.write(`made ${file}\n`);
   }
   // A long name breaks lines where a short one does not.
@@ -58,18 +60,6 @@ export async function newService({ root, out }: CommandContext, name: string): P
   out.write(`generated ${readdirSync(join(root, "gen", packageName, "v1")).map((file) => `gen/${packageName}/v1/${file}`)[0]}\n`);
   out.write(next(name));
   return 0;
-}
-
-/** `recipe` in a template's places: __name__ recipe-book, __package__ recipe_book, __Name__ RecipeBook, __nAme__ recipeBook. */
-function filled(text: string, name: string, packageName: string, port: number): string {
-  const pascal = name.replaceAll(/(?:^|-)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-  const camel = pascal[0]?.toLowerCase() + pascal.slice(1);
-  return text
-    .replaceAll("__package__", packageName)
-    .replaceAll("__name__", name)
-    .replaceAll("__Name__", pascal)
-    .replaceAll("__nAme__", camel)
-    .replaceAll("__port__", String(port));
 }
 
 /** Behind the last service of the list. @throws Failure when the list has lost its form. */

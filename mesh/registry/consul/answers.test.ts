@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readCatalog, readInstances, readValue, worstStatus } from "./answers.ts";
+import { readCatalog, readInstances, readValue, readValues, worstStatus } from "./answers.ts";
 
 const answer = (body: unknown, status = 200, index: string | undefined = "7") => ({
   ...{ status, index, hash: undefined },
@@ -93,5 +93,17 @@ describe("Consul's answers", () => {
   it("a 404 with an index means that the key does not exist; without one it is somebody else's 404", () => {
     assert.equal(readValue(answer("", 404, "9")), undefined);
     assert.throws(() => readValue({ ...answer("not here", 404), index: undefined }), /expected status 200, got 404 not here/);
+  });
+
+  it("the values under a prefix come by key, sorted; a 404 with an index means that there are none", () => {
+    const entry = (Key: unknown, value: string | null) => ({ Key, Value: value && Buffer.from(value).toString("base64") });
+    const pairs = [...readValues(answer([entry("a/c", "3"), entry("a/b", null)]))];
+    assert.deepEqual(pairs, [
+      ["a/b", ""],
+      ["a/c", "3"],
+    ]);
+    assert.equal(readValues(answer("", 404, "9")).size, 0);
+    assert.throws(() => readValues(answer([entry(1, "x")])), /expected Key to be a text, got a number/);
+    assert.throws(() => readValues({ ...answer("not here", 404), index: undefined }), /expected status 200, got 404 not here/);
   });
 });
