@@ -92,10 +92,10 @@ export function parseKey(key: string): SampleKey {
     if (raw.length > maxLabelValue) {
       throw new FormatError(from, `expected a label's value of at most ${maxLabelValue} characters`);
     }
-    return raw.replaceAll(/\\(.)/g, (escape, letter) => {
+    return raw.replaceAll(/\\(.)/g, (sequence, letter) => {
       if (letter === "n") return "\n";
       if (letter === "\\" || letter === '"') return letter;
-      throw new FormatError(from, `expected an escape \\\\, \\" or \\n, got ${escape}`);
+      throw new FormatError(from, `expected an escape \\\\, \\" or \\n, got ${sequence}`);
     });
   }
 
