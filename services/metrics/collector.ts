@@ -149,7 +149,9 @@ export class Collector implements Disposable {
     if (service.probes.get(probe.target.instance) !== probe) return;
     const phase = this.#phaseOf(probe.target.instance);
     const now = clock();
-    this.#schedule(service, probe, intervalMs - ((((now - phase) % intervalMs) + intervalMs) % intervalMs));
+    const waitMs = intervalMs - ((((now - phase) % intervalMs) + intervalMs) % intervalMs);
+    // A timer that was a little early is not to ask twice.
+    this.#schedule(service, probe, waitMs < intervalMs / 20 ? waitMs + intervalMs : waitMs);
   }
 
   /** When in the interval an instance is asked, in milliseconds: always at the same time, and evenly spread. */

@@ -69,14 +69,18 @@ export function fetchText(host: string, port: number, limits: FetchLimits, signa
 
   function read(response: IncomingMessage): void {
     const problem = headProblem(response, limits.maxBytes);
-    if (problem !== undefined) return fail(problem);
+    if (problem !== undefined) {
+      fail(problem);
+      return;
+    }
     response.on("data", (chunk: Buffer) => {
       const tooMany = bytes + chunk.length > limits.maxBytes;
       if (tooMany || !limits.budget.take(chunk.length)) {
         const message = tooMany
           ? `more than ${limits.maxBytes} bytes`
           : "too many bytes in the answers of all instances together";
-        return fail(new TooLargeError(message));
+        fail(new TooLargeError(message));
+        return;
       }
       bytes += chunk.length;
       chunks.push(chunk);
@@ -84,8 +88,8 @@ export function fetchText(host: string, port: number, limits: FetchLimits, signa
     response.on("error", fail).on("aborted", () => fail(new Error("the answer broke off")));
     response.on("end", () => {
       const all = Buffer.concat(chunks);
-      if (isAscii(all)) resolve(all.latin1Slice());
-      else if (isUtf8(all)) resolve(all.utf8Slice());
+      if (isAscii(all)) resolve(all.toString("latin1"));
+      else if (isUtf8(all)) resolve(all.toString());
       else fail(new FormatError(0, "expected UTF-8"));
     });
   }
