@@ -96,9 +96,10 @@ export class Collector implements Disposable {
     this.#known = true;
   }
 
-  /** What happened since the last window was closed. */
-  closeWindow(): Window {
-    const [start, end] = [this.#windowStart, Math.max(this.#windowStart + 1, this.#options.clock())];
+  /** What happened since the last window was closed, as the window that ends at `end`; undefined when that is not after the last. */
+  closeWindow(end: number): Window | undefined {
+    const start = this.#windowStart;
+    if (end <= start) return undefined;
     this.#windowStart = end;
     const services = [...this.#services.values()].flatMap((service) => closed(service, start, end));
     for (const [name, { probes, gone }] of this.#services) {

@@ -26,6 +26,9 @@ export interface RecorderOptions {
 /** Over how long the present is looked at, in milliseconds. */
 export const recentMs = 60_000;
 
+/** By how much, in milliseconds, a timer may be early. */
+const slackMs = 20;
+
 /** Windows that one transaction writes. */
 const batch = 30;
 
@@ -67,6 +70,11 @@ export class Recorder implements AsyncDisposable {
     return this.#pending;
   }
 
+  /** Whether it has ended. */
+  get closed(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
   /** Begins to close windows at whole multiples of the interval. */
   start(): void {
     this.#running = runWithoutContext(() => this.#run());
@@ -78,9 +86,10 @@ export class Recorder implements AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** Closes the present window. */
-  close(): void {
-    const window = this.#options.collector.closeWindow();
+  /** Closes the present window, as one that ends at `end`. */
+  close(end: number): void {
+    const window = this.#options.collector.closeWindow(end);
+    if (window === undefined) return;
     this.#recent = [...this.#recent, window].filter(({ end }) => end > window.end - recentMs);
     this.#pending.push(window);
     this.#bound();
@@ -100,7 +109,7 @@ export class Recorder implements AsyncDisposable {
     await this.#running;
     for (const listener of this.#listeners) listener();
     if (!this.writer || this.problem !== undefined) return;
-    this.close();
+    this.close(this.#options.clock());
     await this.flush();
     await leaveWriter(this.#options.db, this.#options.holder).catch(() => undefined);
   }
@@ -109,9 +118,11 @@ export class Recorder implements AsyncDisposable {
     const { intervalMs, clock } = this.#options;
     const { signal } = this.#stop;
     for (;;) {
-      await sleep(intervalMs - (clock() % intervalMs), undefined, { signal, ref: false }).catch(() => undefined);
+      const waitMs = intervalMs - (clock() % intervalMs);
+      await sleep(waitMs <= slackMs ? waitMs + intervalMs : waitMs, undefined, { signal, ref: false }).catch(() => undefined);
       if (signal.aborted) break;
-      this.close();
+      // Windows begin and end at multiples of the interval, though timers are late, or a little early.
+      this.close(Math.floor((clock() + slackMs) / intervalMs) * intervalMs);
       // A database that is slow does not keep the next window from being closed.
       void this.flush();
     }
