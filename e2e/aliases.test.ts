@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { contractPlan } from "../cli/commands/contract-plan.ts";
 import { platform as processes } from "../services/platform.ts";
-import { type AliasCall, aliasCalls, anything } from "./alias-calls.ts";
+import { type AliasCall, anything } from "./alias-calls/alias-call.ts";
+import { aliasCalls } from "./alias-calls.ts";
 import { type Answer, request } from "./http.ts";
 import { type Platform, startPlatform } from "./platform.ts";
 

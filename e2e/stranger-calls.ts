@@ -86,6 +86,8 @@ export const ownerless: readonly string[] = [
   "payee_account_id",
   // What a sensor is called by whoever tests it.
   "sensor_id",
+  // A process of the mesh or a program beside it, which is nobody's.
+  "instance_id",
 ];
 
 /** What a method needs besides its owned field to be valid, as JSON: by `contract/Method`, or by `contract/Method field` where fields differ. A method that is not named here needs nothing. */

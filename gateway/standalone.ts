@@ -145,12 +145,14 @@ const noWatch: Watch = { ageMs: () => Number.POSITIVE_INFINITY, first: Promise.r
 /** A registry that knows nothing: every address comes from the command line. */
 const noRegistry: Registry = {
   register: () => Promise.reject(new Error("a standalone gateway has no registry")),
+  deregister: async () => {},
   watchService(_service: string, listener: (instances: readonly Instance[]) => void) {
     listener([]);
     return noWatch;
   },
   watchCatalog: () => noWatch,
   watchKey: () => noWatch,
+  watchKeys: () => noWatch,
   getKey: async () => undefined,
   setKey: async () => {},
   deleteKey: async () => {},

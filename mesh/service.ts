@@ -15,6 +15,7 @@ import { callerToken, callerVerifier } from "./identity/caller.ts";
 import { type RecordRefusal, RefusalReporter, recordThrough } from "./identity/refusal-reporter.ts";
 import { remoteTokenVerifier, type TokenVerifier } from "./identity/tokens.ts";
 import { openConsul } from "./registry/consul.ts";
+import type { Registry } from "./registry/registry.ts";
 import { startAdmin } from "./server/admin.ts";
 import type { AdminRoute } from "./server/admin-route.ts";
 import { HealthBoard, type HealthCheck } from "./server/health.ts";
@@ -51,6 +52,10 @@ export interface ServiceParts<S extends Settings> {
   /** The service's own database, migrated. Reading it throws when the definition has no migrations. */
   readonly db: Database;
   readonly mesh: MeshClient;
+  /** The registry itself, for what calls by contract do not need: who runs, and where. */
+  readonly registry: Registry;
+  /** The environment, for variables whose names are not known before; all others are settings. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Logger;
   readonly meter: Meter;
   /** The folder for the service's files. */
@@ -136,7 +141,8 @@ export async function run<S extends Settings>(
 
     step = "start";
     const scope = undo.use(new AsyncDisposableStack());
-    const parts = { config: own, mesh, log, meter: metrics.meter, dataDir, meshSecret: base.meshSecret, scope, clock: Date.now };
+    const { meshSecret } = base;
+    const parts = { config: own, mesh, registry, env, log, meter: metrics.meter, dataDir, meshSecret, scope, clock: Date.now };
     const started = await definition.start({
       ...parts,
       get db() {

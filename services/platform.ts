@@ -31,6 +31,8 @@ export const platform: readonly PlatformService[] = [
   service("sensor", 7006, []),
   service("events", 7007, []),
   service("queue", 7008, []),
+  // Without a database: it is a view over the registry.
+  { ...service("discovery", 7010, []), database: false },
   {
     name: "gateway",
     entry: "gateway/service.ts",

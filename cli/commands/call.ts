@@ -1,7 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { pathToFileURL } from "node:url";
 import {
   create,
   type DescMethod,
@@ -13,19 +11,14 @@ import {
 } from "@bufbuild/protobuf";
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import type { ConnectError, Transport } from "@connectrpc/connect";
-import { metrics, trace } from "@opentelemetry/api";
 import { StatusSchema } from "#gen/google/rpc/status_pb.ts";
-import { createMeshClient } from "#mesh/client/client.ts";
-import { loadServiceConfigs } from "#mesh/client/service-configs.ts";
 import { runWithContext } from "#mesh/context.ts";
 import { from } from "#mesh/errors.ts";
-import { callerToken } from "#mesh/identity/caller.ts";
 import { newTrace } from "#mesh/telemetry/trace.ts";
 import type { CommandContext } from "../command-context.ts";
 import { Failure } from "../failure.ts";
-import { meshSecret } from "../supervisor/data-folder.ts";
+import { commandMesh, ownName } from "./command-mesh.ts";
 import { findMethod, loadContracts, typesOf } from "./contracts.ts";
-import { commandLog, platformRegistry } from "./platform-registry.ts";
 
 /** The options of `heddle call`. */
 export interface CallOptions {
@@ -35,9 +28,6 @@ export interface CallOptions {
   /** Milliseconds. */
   readonly deadline?: number;
 }
-
-/** The name under which calls from the command line reach the services. */
-const ownName = "heddle-cli";
 
 /**
  * `heddle call`: one call through the mesh, by registry, service config and breakers as a service would make it. The answer goes to
@@ -55,25 +45,8 @@ export async function call(context: CommandContext, name: string, json: string, 
   process.once("SIGINT", () => controller.abort());
 
   await using undo = new AsyncDisposableStack();
-  const log = commandLog(context);
-  const registry = undo.use(await platformRegistry(context, log));
-  const serviceConfigs = undo.use(await loadServiceConfigs({ root: pathToFileURL(`${context.root}/proto/`), registry, log }));
-  const secret =
-    existsSync(context.folder.path) || context.env.HEDDLE_MESH_SECRET
-      ? meshSecret(context.folder, context.env.HEDDLE_MESH_SECRET)
-      : randomBytes(32).toString("hex");
-  const mesh = undo.use(
-    createMeshClient({
-      service: ownName,
-      registry,
-      serviceConfigs,
-      caller: callerToken(ownName, secret),
-      log,
-      meter: metrics.getMeter(ownName),
-      tracer: trace.getTracer(ownName),
-      ...(options.address === undefined ? {} : { upstreams: new Map([[method.parent.typeName, [options.address]]]) }),
-    }),
-  );
+  const upstreams = options.address === undefined ? new Map() : new Map([[method.parent.typeName, [options.address]]]);
+  const mesh = undo.use(await commandMesh(context, upstreams));
   const print = (message: Message) => {
     const text = toJson(method.output, message, { registry: types });
     const stream = method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming";

@@ -124,6 +124,28 @@ describe("heddle status", () => {
       loaded_at: "2029-01-01T00:00:00.000Z",
       refused,
     };
+    const at = (port: number, more: object) => ({
+      id: "",
+      address: "",
+      port,
+      url: `http://a:${port}`,
+      version: "",
+      health: "passing",
+      outside: false,
+      ...more,
+    });
+    const services = [
+      { name: "auth", instances: [at(7001, {})] },
+      { name: "tariff", instances: [at(9200, { health: "critical", outside: true, version: "2.4" })] },
+    ];
+    assert.deepEqual(statusLines(status, paintFor({}, {}), 200, 62_000, undefined, services).slice(3), [
+      "process  state    pid  port  restarts         up  memory  health",
+      "auth-1   ready      8  7001         2  1 min 1 s  64 MiB  passing",
+      "auth-2   backoff    -  7001         2          -       -  passing  it ended with code 1",
+      "",
+      "outside the mesh  health    version  url",
+      "tariff            critical  2.4      http://a:9200",
+    ]);
     assert.deepEqual(statusLines(status, paintFor({}, {}), 200, 62_000, contracts).slice(2, 5), [
       "contracts 0123456789ab from image contracts.binpb, since 2029-01-01T00:00:00.000Z",
       "contracts refused at 2030-01-01T00:00:00.000Z:",

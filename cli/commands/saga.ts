@@ -130,7 +130,7 @@ async function adminAddresses(context: CommandContext): Promise<ReadonlyMap<stri
       });
       await inTime(watch.first);
       const addresses = instances
-        .filter(({ status, meta }) => status !== "critical" && meta.admin !== undefined)
+        .filter(({ status, meta }) => status !== "critical" && meta.admin !== undefined && meta.outside === undefined)
         .map(({ address, meta }) => `${address}:${meta.admin}`);
       if (addresses.length > 0) found.set(name, addresses);
     }),

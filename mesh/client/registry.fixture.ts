@@ -55,7 +55,9 @@ export function fakeRegistry(contracts: Readonly<Record<string, readonly string[
       return watch(() => catalogListeners.delete(listener));
     },
     watchKey: () => watch(() => {}),
+    watchKeys: () => watch(() => {}),
     register: unused,
+    deregister: unused,
     getKey: unused,
     setKey: unused,
     deleteKey: unused,

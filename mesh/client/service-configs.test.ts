@@ -160,6 +160,12 @@ class FakeRegistry implements Registry {
   register(): never {
     throw new Error("not part of this test");
   }
+  deregister(): never {
+    throw new Error("not part of this test");
+  }
+  watchKeys(): never {
+    throw new Error("not part of this test");
+  }
   watchService(): never {
     throw new Error("not part of this test");
   }

@@ -1,8 +1,8 @@
 /** The registry over Consul's HTTP API: a real Consul (1.8 and later) or Heddle's embedded agent. */
 import type { Logger } from "#mesh/telemetry/log.ts";
-import { readCatalog, readInstances, readValue } from "./consul/answers.ts";
+import { readCatalog, readInstances, readValue, readValues } from "./consul/answers.ts";
 import { type Answer, Connection } from "./consul/connection.ts";
-import { keepRegistered } from "./consul/registration.ts";
+import { deregister, keepRegistered } from "./consul/registration.ts";
 import { Snapshot } from "./consul/snapshot.ts";
 import { Watcher } from "./consul/watcher.ts";
 import type { RegistrationHandle, Registry, Watch } from "./registry.ts";
@@ -61,6 +61,7 @@ export function openConsul(options: ConsulOptions): Registry {
   const watchInstances = watches(readInstances, (instances) => instances.length === 0);
   const watchServices = watches(readCatalog, (services) => [...services.keys()].every((name) => name === "consul"));
   const watchValue = watches(readValue, () => false);
+  const watchValues = watches(readValues, (values) => values.size === 0);
 
   /** @throws ConnectError: UNAVAILABLE when the registry is away, else what it refused. */
   async function call<T>(what: string, work: Parameters<typeof connection.call<T>>[0]): Promise<T> {
@@ -85,9 +86,17 @@ export function openConsul(options: ConsulOptions): Registry {
       registrations.add(handle);
       return handle;
     },
+    async deregister(id) {
+      try {
+        await deregister(connection, id);
+      } catch (failure) {
+        throw connection.errorFor(`deregister ${id}`, failure);
+      }
+    },
     watchService: (service, listener) => watchInstances(`/v1/health/service/${encodeURIComponent(service)}`, listener),
     watchCatalog: (listener) => watchServices("/v1/catalog/services", listener),
     watchKey: (key, listener) => watchValue(`/v1/kv/${keyPath(key)}`, listener),
+    watchKeys: (prefix, listener) => watchValues(`/v1/kv/${keyPath(prefix)}?recurse=true`, listener),
     async getKey(key) {
       const entry = await call(`get ${key}`, (consul) => consul.kv.get(key));
       return entry === null || entry === undefined ? undefined : (entry.Value ?? "");

@@ -1,6 +1,7 @@
 /** The one contract of every registry: the same suite runs over the embedded agent and over a real Consul. */
 import assert from "node:assert/strict";
 import { outageRules } from "./contract/outage-rules.ts";
+import { outsideRules } from "./contract/outside-rules.ts";
 import { until } from "./contract/peers.ts";
 import { type ContractServer, isPassing, Stage } from "./contract/stage.ts";
 
@@ -155,5 +156,6 @@ export function registryContract(name: string, start: (context: Mocha.Context) =
     });
 
     outageRules(stage);
+    outsideRules(stage);
   });
 }

@@ -21,16 +21,27 @@ export function readCatalog(answer: Answer): ReadonlyMap<string, readonly string
 /** /v1/kv/<key> as its value; a 404 that carries an index is Consul's word that the key does not exist. */
 export function readValue(answer: Answer): string | undefined {
   if (answer.status === 404 && answer.index !== undefined) return undefined;
-  const entry = record(list(json(answer, 200), "entries")[0], "entry");
-  const value = entry.Value ?? "";
-  if (typeof value !== "string") throw new Error(`expected a base64 value, got ${typeof value}`);
-  return Buffer.from(value, "base64").toString();
+  return entryValue(record(list(json(answer, 200), "entries")[0], "entry"));
+}
+
+/** /v1/kv/<prefix>?recurse as values by key, in the order of the keys; none is a 404 that carries an index. */
+export function readValues(answer: Answer): ReadonlyMap<string, string> {
+  if (answer.status === 404 && answer.index !== undefined) return new Map();
+  const entries = list(json(answer, 200), "entries").map((entry) => record(entry, "entry"));
+  const values = entries.map((entry) => [text(entry.Key, "Key"), entryValue(entry)] as const);
+  return new Map(values.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** The worst of an instance's checks, its node's among them; no check at all is passing. An unknown word is critical. */
 export function worstStatus(statuses: readonly unknown[]): InstanceStatus {
   if (statuses.every((status) => status === "passing")) return "passing";
   return statuses.every((status) => status === "passing" || status === "warning") ? "warning" : "critical";
+}
+
+function entryValue(entry: Record<string, unknown>): string {
+  const value = entry.Value ?? "";
+  if (typeof value !== "string") throw new Error(`expected a base64 value, got ${typeof value}`);
+  return Buffer.from(value, "base64").toString();
 }
 
 function readInstance(entry: unknown): Instance {

@@ -9,7 +9,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { canceled } from "#mesh/errors.ts";
-import type { Registration, RegistrationHandle } from "#mesh/registry/registry.ts";
+import type { InstanceCheck, Registration, RegistrationHandle } from "#mesh/registry/registry.ts";
 import type { Logger } from "#mesh/telemetry/log.ts";
 import { backoffMs, queryTimeoutMs } from "./blocking.ts";
 import { type Connection, isRefusal } from "./connection.ts";
@@ -35,7 +35,7 @@ export async function keepRegistered(
   try {
     await registerUntilTaken(connection, registration, log, stop.signal);
     // Taken at the very moment of the abort: nobody will hold the handle, so nobody would deregister.
-    if (stop.signal.aborted) await deregister(connection, registration.id, log);
+    if (stop.signal.aborted) await sayFarewell(connection, registration, log);
   } finally {
     signal?.removeEventListener("abort", abort);
   }
@@ -47,7 +47,7 @@ export async function keepRegistered(
       if (stop.signal.aborted) return;
       stop.abort();
       await kept;
-      await deregister(connection, registration.id, log);
+      await sayFarewell(connection, registration, log);
     },
   };
 }
@@ -57,8 +57,9 @@ export async function keepRegistered(
  * serves, and Consul makes the first check only after a random part of the interval, which would keep a good instance out of
  * rotation for up to two seconds. A wrong beginning lives at most one interval; callers' own balancing bridges that.
  */
-export function definition({ id, service, address, port, tags, meta, checkIntervalMs, deregisterAfterMs }: Registration) {
-  const host = address.includes(":") ? `[${address}]` : address;
+export function definition(registration: Registration) {
+  const { id, service, address, port, tags, meta, checkIntervalMs, checkTimeoutMs, deregisterAfterMs } = registration;
+  const { check = { kind: "grpc", service: "" }, initialStatus = "passing" } = registration;
   return {
     id,
     name: service,
@@ -67,15 +68,21 @@ export function definition({ id, service, address, port, tags, meta, checkInterv
     tags: [...tags],
     meta: { ...meta },
     check: {
-      name: `grpc.health.v1 of ${service}`,
-      grpc: `${host}:${port}`,
+      ...probe(check, address, port, service),
       interval: `${checkIntervalMs}ms`,
       // Above the interval: on a busy machine a late answer is no reason to lose the instance.
-      timeout: `${Math.max(3000, checkIntervalMs)}ms`,
-      status: "passing",
-      deregistercriticalserviceafter: `${deregisterAfterMs}ms`,
+      timeout: `${checkTimeoutMs ?? Math.max(3000, checkIntervalMs)}ms`,
+      status: initialStatus,
+      ...(deregisterAfterMs === 0 ? {} : { deregistercriticalserviceafter: `${deregisterAfterMs}ms` }),
     },
   };
+}
+
+function probe(check: InstanceCheck, address: string, port: number, service: string) {
+  if (check.kind === "http") return { name: `GET ${check.url}`, http: check.url, method: "GET" };
+  const host = address.includes(":") ? `[${address}]` : address;
+  const named = check.service === "" ? "" : `/${check.service}`;
+  return { name: `grpc.health.v1 of ${check.service || service}`, grpc: `${host}:${port}${named}` };
 }
 
 async function registerUntilTaken(
@@ -87,7 +94,7 @@ async function registerUntilTaken(
   for (let failures = 1; !signal.aborted; failures += 1) {
     try {
       await connection.call((consul) => consul.agent.service.register(definition(registration)));
-      await removePredecessors(connection, registration, log);
+      if (registration.outlives !== true) await removePredecessors(connection, registration, log);
       return;
     } catch (error) {
       // The agent will never take a malformed registration, so there is no sense in asking again.
@@ -152,14 +159,24 @@ async function keep(connection: Connection, registration: Registration, log: Log
   }
 }
 
-async function deregister(connection: Connection, id: string, log: Logger): Promise<void> {
+/** Deregisters at the end of a handle, unless the instance lives on. Never rejects: its check will fail, and the agent removes it in its time. */
+async function sayFarewell(connection: Connection, { id, outlives }: Registration, log: Logger): Promise<void> {
+  if (outlives === true) return;
+  try {
+    await deregister(connection, id);
+  } catch (error) {
+    log.warn({ err: error, id }, "the registry could not be told that this instance goes");
+  }
+}
+
+/** Deregisters; done as well when the agent has no such instance. @throws CallFailure. */
+export async function deregister(connection: Connection, id: string): Promise<void> {
   try {
     const farewell = { id, timeout: deregisterMs };
     await connection.call((consul) => consul.agent.service.deregister(farewell));
   } catch (error) {
-    // 404: the agent forgot the instance before. Otherwise its check will fail, and the agent removes it in its time.
-    if (!isRefusal(error) || error.status !== 404)
-      log.warn({ err: error, id }, "the registry could not be told that this instance goes");
+    // 404: the agent forgot the instance before.
+    if (!isRefusal(error) || error.status !== 404) throw error;
   }
 }
 

@@ -62,6 +62,37 @@ export class HealthServer implements AsyncDisposable {
   }
 }
 
+/** A program outside the mesh, with a health page. */
+export class HttpProgram implements AsyncDisposable {
+  /** What its page answers. */
+  status = 204;
+  readonly port: number;
+  /** The requests that came, each kind once. */
+  readonly requests = new Set<string>();
+  readonly #server: Server;
+
+  static async start(): Promise<HttpProgram> {
+    const server = createServer();
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new HttpProgram(server);
+  }
+
+  constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+    server.on("request", ({ method, url }, outgoing) => {
+      this.requests.add(`${method} ${url}`);
+      outgoing.writeHead(this.status).end();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    if (this.#server.listening) await new Promise((closed) => this.#server.close(closed));
+  }
+}
+
 /** How a line is: good, or bad in one way. */
 export type LineMode = "pass" | "status 500" | "not JSON" | "cut off" | "a JSON object" | "hang" | "refuse";
 
