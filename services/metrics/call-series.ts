@@ -1,6 +1,11 @@
 /** Histograms of calls: one for each method and each way in which calls end. */
 import { FormatError } from "./sample-key.ts";
 
+/** Whether a histogram is one of calls, which are no measures. */
+export function isOfCalls(family: string): boolean {
+  return families.has(family);
+}
+
 /** Which calls a histogram is of; undefined when it is of something else, or of calls that are not counted. */
 export function callOf(
   family: string,

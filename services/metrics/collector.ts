@@ -143,7 +143,7 @@ export class Collector implements Disposable {
     if (this.#stop.signal.aborted) return;
     if (!good && state !== probe.state) {
       const { instance, service: name } = probe.target;
-      log.info({ instance, target: name, problem: probe.problem }, "an instance does not answer well");
+      log.info({ of: instance, target: name, problem: probe.problem }, "an instance does not answer well");
     }
     // Begun anew with the next answers: the growth of this service is lost for one interval.
     if (service.vocabulary.full) service.vocabulary = new Vocabulary(vocabulary);

@@ -4,7 +4,7 @@
  * Instances of a service say the same, in the same order, each 10 seconds. Kept once for all of them, it makes of reading a text a
  * comparison with what is expected next.
  */
-import { CallSeries, callOf } from "./call-series.ts";
+import { CallSeries, callOf, isOfCalls } from "./call-series.ts";
 import { FormatError, parseKey } from "./sample-key.ts";
 
 /** The types of https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format. */
@@ -143,7 +143,7 @@ export class Vocabulary {
         const le = part === "_bucket" ? boundOf(labels) : undefined;
         const call = callOf(family.name, labels);
         if (call !== undefined) return { index: this.#callPart(call, part, le, known) };
-        return part === "_bucket" ? { index: -1 } : this.#counterPlace(name, known);
+        return part === "_bucket" || isOfCalls(family.name) ? { index: -1 } : this.#counterPlace(name, known);
       }
       case "summary":
         return part === "" ? { index: -1 } : this.#counterPlace(name, known);

@@ -50,7 +50,7 @@ export async function setProgress(q: Queryable, level: number, until: number): P
 async function holdWriter(tx: Queryable, holder: string): Promise<boolean> {
   const rows = await tx.query(
     `INSERT INTO writer (holder, until) VALUES ($1, now() + $2 * interval '1 s')
-     ON CONFLICT (only) DO UPDATE SET holder = excluded.holder, until = excluded.until
+     ON CONFLICT (single) DO UPDATE SET holder = excluded.holder, until = excluded.until
        WHERE writer.holder = excluded.holder OR writer.until < now()
      RETURNING 1`,
     [holder, writerSeconds],

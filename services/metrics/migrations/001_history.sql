@@ -65,7 +65,7 @@ CREATE TABLE progress (
 
 -- The one process that writes; another takes its place when it is not heard of until then.
 CREATE TABLE writer (
-  only boolean PRIMARY KEY DEFAULT true CHECK (only),
+  single boolean PRIMARY KEY DEFAULT true CHECK (single),
   holder uuid NOT NULL,
   until timestamptz NOT NULL
 );
