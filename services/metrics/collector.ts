@@ -84,7 +84,7 @@ export class Collector implements Disposable {
       for (const [id, probe] of service.probes) {
         const target = wanted.get(`${service.name}/${id}`);
         // An instance that moved is another one.
-        if (target?.host === probe.target.host && target?.port === probe.target.port) continue;
+        if (target !== undefined && target.host === probe.target.host && target.port === probe.target.port) continue;
         this.#drop(service, probe);
       }
     }

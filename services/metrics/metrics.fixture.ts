@@ -1,37 +1,34 @@
 /** What the service's tests and its benchmark run on: a discovery that says what it is told, and instances that answer what they are told. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { ServiceImpl } from "@connectrpc/connect";
 import { DiscoveryService } from "#gen/discovery/v1/discovery_pb.ts";
+import { implement } from "#mesh/server/implementation.ts";
 import { defineService } from "#mesh/service.ts";
 import type { Target } from "./target.ts";
 
 /** A discovery that tells of `targets`, once. */
 export function fakeDiscovery(targets: () => readonly Target[]) {
+  // The other methods are not called.
+  const watching: Pick<ServiceImpl<typeof DiscoveryService>, "watchServices"> = {
+    async *watchServices(_request, { signal }) {
+      const services = [...Map.groupBy(targets(), ({ service }) => service)].map(([name, instances]) => ({
+        name,
+        instances: instances.map(({ instance: id, host = "", port }) => ({
+          ...{ id, service: name, address: host, port: 1 },
+          meta: port === undefined ? {} : { admin: String(port) },
+        })),
+      }));
+      yield { services, complete: true };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    },
+  };
   return defineService({
     name: "discovery",
     port: 7010,
     contracts: [DiscoveryService],
     settings: {},
-    start: () => ({
-      implementations: [
-        {
-          service: DiscoveryService,
-          methods: {
-            async *watchServices(_request: unknown, { signal }: { readonly signal: AbortSignal }) {
-              const services = [...Map.groupBy(targets(), ({ service }) => service)].map(([name, instances]) => ({
-                name,
-                instances: instances.map(({ instance: id, host = "", port }) => ({
-                  ...{ id, service: name, address: host, port: 1 },
-                  meta: port === undefined ? {} : { admin: String(port) },
-                })),
-              }));
-              yield { services, complete: true };
-              await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-            },
-          },
-        },
-      ],
-    }),
+    start: () => ({ implementations: [implement(DiscoveryService, watching as ServiceImpl<typeof DiscoveryService>)] }),
   });
 }
 
