@@ -24,6 +24,8 @@ export interface HandlerParts {
   readonly recorder: Pick<Recorder, "recent" | "pending" | "problem" | "dropped" | "writer" | "onWindow" | "closed">;
   readonly targets: Pick<Targets, "heardAt" | "problem">;
   readonly charts: Charts;
+  /** Methods that are streams. */
+  readonly streams: ReadonlySet<string>;
   readonly retention: Retention;
   readonly intervalMs: number;
   readonly clock: () => number;
@@ -37,8 +39,8 @@ const maxWatched = 1000;
 
 /** The contract and its methods. */
 export function metricsHandlers(parts: HandlerParts): Implementation {
-  const { db, collector, recorder, targets, charts, retention, intervalMs, clock } = parts;
-  const live = (): Live => liveOf(recorder.recent, collector.probes, clock());
+  const { db, collector, recorder, targets, charts, streams, retention, intervalMs, clock } = parts;
+  const live = (): Live => liveOf(recorder.recent, collector.probes, clock(), streams);
 
   function page(pageSize: number, pageToken: string) {
     const after = decodePageToken(pageToken);
@@ -67,7 +69,7 @@ export function metricsHandlers(parts: HandlerParts): Implementation {
       step: step === undefined ? undefined : durationMs(step),
     };
     const question = { ...rangeOf(asked, { intervalMs, retention, now: clock() }), service, method, measure };
-    return { question, points: await historyOf(db, question, recorder.pending) };
+    return { question, points: await historyOf(db, question, recorder.pending, streams) };
   }
 
   async function drawn(title: string, rows: readonly Row[], request: { width: number; height: number }, signal: AbortSignal) {
@@ -89,7 +91,9 @@ export function metricsHandlers(parts: HandlerParts): Implementation {
       const { start, end, services, traffic } = live();
       const all = [...services.values()];
       const methods = all.flatMap(({ service, methods: some }) => some.map((method) => ({ service, ...method })));
-      const slowest = methods.toSorted((a, b) => (b.traffic.p99 ?? 0) - (a.traffic.p99 ?? 0));
+      const slowest = methods
+        .filter(({ method }) => !streams.has(method))
+        .sort((a, b) => (b.traffic.p99 ?? 0) - (a.traffic.p99 ?? 0));
       const failing = methods.filter((method) => method.traffic.errors > 0).sort((a, b) => b.traffic.errors - a.traffic.errors);
       const shown = (some: typeof methods) =>
         some.slice(0, summarySize.methods).map((each) => toMethod(each.service, each.method, each.traffic));

@@ -47,12 +47,13 @@ export interface Steps {
   readonly step: number;
 }
 
-/** The calls of the series, merged for each step, method and layout. */
+/** The calls of the series, merged for each step and layout; those of `streams` for each of them, the others under the method "". */
 export async function readCalls(
   q: Queryable,
   seriesIds: readonly string[],
   ranges: readonly LevelRange[],
   { from, step }: Steps,
+  streams: readonly string[],
 ): Promise<StoredCalls[]> {
   const rows = await q.query<{
     place: number;
@@ -65,24 +66,26 @@ export async function readCalls(
     bucket_calls: string[];
   }>(
     `WITH source AS MATERIALIZED (
-       SELECT floor((extract(epoch FROM at) * 1000 - $5::float8) / $6::float8)::int AS place, series_id, c.sum,
-         outcomes, outcome_calls, buckets, bucket_calls
+       SELECT floor((extract(epoch FROM at) * 1000 - $5::float8) / $6::float8)::int AS place, layout_id,
+         CASE WHEN s.method = ANY($7::text[]) THEN s.method ELSE '' END AS method, c.sum, outcomes, outcome_calls, buckets, bucket_calls
        FROM unnest($2::int[], $3::timestamptz[], $4::timestamptz[]) AS range(level, low, high)
        JOIN calls c ON c.series_id = ANY($1::bigint[]) AND c.level = range.level AND c.at >= low AND c.at < high
+       JOIN series s ON s.id = c.series_id
      ), sums AS (
-       SELECT place, layout_id, sum(source.sum) AS sum FROM source JOIN series s ON s.id = series_id GROUP BY 1, 2
+       SELECT place, layout_id, method, sum(sum) AS sum FROM source GROUP BY 1, 2, 3
      ), ends AS (
-       SELECT place, layout_id, array_agg(outcome) AS outcomes, array_agg(n) AS outcome_calls FROM (
-         SELECT place, layout_id, outcome, sum(n)::bigint AS n FROM source JOIN series s ON s.id = series_id,
-           unnest(outcomes, outcome_calls) AS part(outcome, n) GROUP BY 1, 2, 3) AS each GROUP BY 1, 2
+       SELECT place, layout_id, method, array_agg(outcome) AS outcomes, array_agg(n) AS outcome_calls FROM (
+         SELECT place, layout_id, method, outcome, sum(n)::bigint AS n
+         FROM source, unnest(outcomes, outcome_calls) AS part(outcome, n) GROUP BY 1, 2, 3, 4) AS each GROUP BY 1, 2, 3
      ), shape AS (
-       SELECT place, layout_id, array_agg(bucket) AS buckets, array_agg(n) AS bucket_calls FROM (
-         SELECT place, layout_id, bucket, sum(n)::bigint AS n FROM source JOIN series s ON s.id = series_id,
-           unnest(buckets, bucket_calls) AS part(bucket, n) GROUP BY 1, 2, 3) AS each GROUP BY 1, 2
+       SELECT place, layout_id, method, array_agg(bucket) AS buckets, array_agg(n) AS bucket_calls FROM (
+         SELECT place, layout_id, method, bucket, sum(n)::bigint AS n
+         FROM source, unnest(buckets, bucket_calls) AS part(bucket, n) GROUP BY 1, 2, 3, 4) AS each GROUP BY 1, 2, 3
      )
-     SELECT place, '' AS method, bounds, sums.sum, outcomes, outcome_calls, buckets, bucket_calls
-     FROM sums JOIN ends USING (place, layout_id) JOIN shape USING (place, layout_id) JOIN layout ON layout.id = layout_id`,
-    [seriesIds, ...columnsOf(ranges), from, step],
+     SELECT place, method, bounds, sums.sum, outcomes, outcome_calls, buckets, bucket_calls
+     FROM sums JOIN ends USING (place, layout_id, method) JOIN shape USING (place, layout_id, method)
+     JOIN layout ON layout.id = layout_id`,
+    [seriesIds, ...columnsOf(ranges), from, step, streams],
   );
   return rows.map(({ place, method, bounds, sum, outcomes, outcome_calls, buckets, bucket_calls }) => ({
     ...{ place, method, bounds, sum },

@@ -132,6 +132,22 @@ describe("history", () => {
     assert.ok(Math.abs((both?.traffic?.p50 ?? 0) - 0.526315789) < 1e-6, String(both?.traffic?.p50));
   });
 
+  it("leaves streams out of a service's times, written or not, and none of its calls", async () => {
+    const watch = { method: "a.v1.A/Watch", buckets: [[2, 4]] as const, sum: 400 };
+    const windows = [
+      windowAt(midnight, 4),
+      windowAt(midnight + 10 * second, 4, watch),
+      windowAt(midnight + 20 * second, 4, watch),
+    ];
+    await write(...windows.slice(0, 2));
+    const streams = new Set(["a.v1.A/Watch"]);
+    const range = [midnight, midnight + 30 * second, 30 * second] as const;
+    const [all] = await historyOf(db, ask(...range), windows, streams);
+    assert.deepEqual([all?.traffic?.calls, all?.traffic?.mean, all?.traffic?.p50], [12, 0.5, 0.55]);
+    const [own] = await historyOf(db, ask(...range, { method: "a.v1.A/Watch" }), windows, streams);
+    assert.deepEqual([own?.traffic?.calls, own?.traffic?.mean], [8, 100]);
+  });
+
   it("takes windows that are not written yet from memory, and none twice", async () => {
     const windows = [windowAt(midnight, 10), windowAt(midnight + 10 * second, 20)];
     await write(...windows.slice(0, 1));

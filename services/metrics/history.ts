@@ -40,11 +40,17 @@ interface Step {
 }
 
 /**
- * Every step of the range, in order. `pending` are windows that may not be in the database yet.
+ * Every step of the range, in order. `pending` are windows that may not be in the database yet; the time of `streams` is not a
+ * service's.
  *
  * @throws NOT_FOUND for a service, method or measure of which nothing was ever kept; UNAVAILABLE while the database is away.
  */
-export async function historyOf(db: Database, question: Question, pending: readonly Window[]): Promise<Point[]> {
+export async function historyOf(
+  db: Database,
+  question: Question,
+  pending: readonly Window[],
+  streams: ReadonlySet<string> = new Set(),
+): Promise<Point[]> {
   const { service, method, measure, from, to, step } = question;
   // Asked before the windows are looked at, so that none is missed in between; those that are written meanwhile are not read twice.
   const until = await progressOf(db);
@@ -62,7 +68,7 @@ export async function historyOf(db: Database, question: Question, pending: reado
     const measureId = known.measures.find((some) => some.kind === kind)?.id;
     const presence = await readPresence(db, known.serviceId, measureId, ranges, question);
     for (const { place, seconds, upSeconds, total, max } of presence) add(stepAt(place), seconds, upSeconds, total ?? 0, max);
-    const calls = measure === "" ? await readCalls(db, known.seriesIds, ranges, question) : [];
+    const calls = measure === "" ? await readCalls(db, known.seriesIds, ranges, question, [...streams]) : [];
     for (const row of calls) stepAt(row.place).tally.addRow(row);
   }
   for (const { start, services } of waiting) {
@@ -74,7 +80,9 @@ export async function historyOf(db: Database, question: Question, pending: reado
     add(at, own.seconds, own.up * own.seconds, total, row?.max);
     for (const call of matching(own.calls, method)) at.tally.addRow(call);
   }
-  return Array.from({ length: (to - from) / step }, (_, place) => pointOf(from + place * step, steps.get(place), question, kind));
+  return Array.from({ length: (to - from) / step }, (_, place) =>
+    pointOf(from + place * step, steps.get(place), { question, kind, streams }),
+  );
 }
 
 function add(step: Step, seconds: number, upSeconds: number, total: number, max: number | undefined): void {
@@ -84,7 +92,12 @@ function add(step: Step, seconds: number, upSeconds: number, total: number, max:
   if (max !== undefined) step.max = Math.max(step.max ?? Number.NEGATIVE_INFINITY, max);
 }
 
-function pointOf(start: number, step: Step | undefined, { measure }: Question, kind: string | undefined): Point {
+function pointOf(
+  start: number,
+  step: Step | undefined,
+  { question, kind, streams }: { question: Question; kind: string | undefined; streams: ReadonlySet<string> },
+): Point {
+  const { measure } = question;
   const nothing = { start, collected: 0, traffic: undefined, value: undefined, max: undefined, up: undefined };
   if (step === undefined || step.seconds === 0) return nothing;
   const { seconds, upSeconds, total, max, tally } = step;
@@ -92,7 +105,7 @@ function pointOf(start: number, step: Step | undefined, { measure }: Question, k
   return {
     start,
     collected: seconds,
-    traffic: measure === "" ? trafficOf(tally.rows(), seconds) : undefined,
+    traffic: measure === "" ? trafficOf(tally.rows(), seconds, streams) : undefined,
     value: measure !== "" && seen ? total / seconds : undefined,
     max: kind === "gauge" ? max : undefined,
     up: upSeconds / seconds,

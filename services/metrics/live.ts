@@ -27,8 +27,8 @@ export interface Live {
   readonly traffic: Traffic;
 }
 
-/** Adds up. `now` stands for both ends while there is no window yet. */
-export function liveOf(windows: readonly Window[], probes: readonly Probe[], now: number): Live {
+/** Adds up. `now` stands for both ends while there is no window yet; the time of `streams` is no service's. */
+export function liveOf(windows: readonly Window[], probes: readonly Probe[], now: number, streams: ReadonlySet<string>): Live {
   const start = windows[0]?.start ?? now;
   const end = windows.at(-1)?.end ?? now;
   const parts = Map.groupBy(
@@ -37,13 +37,15 @@ export function liveOf(windows: readonly Window[], probes: readonly Probe[], now
   );
   const probesOf = Map.groupBy(probes, ({ target }) => target.service);
   const names = [...new Set([...parts.keys(), ...probesOf.keys()])].sort();
-  const services = names.map((name) => liveService(name, parts.get(name) ?? [], probesOf.get(name) ?? [], start, end));
+  const services = names.map((name) =>
+    liveService(name, parts.get(name) ?? [], probesOf.get(name) ?? [], { start, end, streams }),
+  );
   const rows = [...parts.values()].flat().flatMap(({ calls }) => calls);
   return {
     start,
     end,
     services: new Map(services.map((service) => [service.service, service])),
-    traffic: trafficOf(rows, (end - start) / 1000),
+    traffic: trafficOf(rows, (end - start) / 1000, streams),
   };
 }
 
@@ -51,8 +53,7 @@ function liveService(
   service: string,
   parts: readonly ServiceWindow[],
   probes: readonly Probe[],
-  start: number,
-  end: number,
+  { start, end, streams }: { readonly start: number; readonly end: number; readonly streams: ReadonlySet<string> },
 ): LiveService {
   const tally = new CallTally();
   for (const { calls } of parts) for (const row of calls) tally.addRow(row);
@@ -66,7 +67,7 @@ function liveService(
   const valueOfMeasure = (name: string) => measures.find((measure) => measure.name === name)?.value;
   return {
     ...{ service, start, end, probes, measures },
-    traffic: trafficOf(rows, seconds),
+    traffic: trafficOf(rows, seconds, streams),
     methods: methods.sort((a, b) => b.traffic.calls - a.traffic.calls || (a.method < b.method ? -1 : 1)),
     up: probes.filter(({ state }) => state === "up").length,
     cpuCores: valueOfMeasure("process_cpu_seconds_total"),

@@ -9,6 +9,7 @@ import { ByteBudget } from "./fetch-text.ts";
 import { metricsHandlers } from "./handlers.ts";
 import { Recorder } from "./recorder.ts";
 import { checkTiming, settings } from "./settings.ts";
+import { streamsOf } from "./streams.ts";
 import { fixedTargets } from "./target.ts";
 import { followTargets } from "./targets.ts";
 
@@ -19,7 +20,7 @@ export const metrics = defineService({
   contracts: [MetricsService],
   settings,
   migrations: new URL("./migrations/", import.meta.url),
-  start({ config, db, mesh, log, scope, clock }) {
+  async start({ config, db, mesh, log, scope, clock }) {
     checkTiming(config);
     const { intervalMs, timeoutMs, maxKib, maxSamples, maxInstances, maxPendingRows, collectedMs, minutesMs, hoursMs } = config;
     const retention = { collectedMs, minutesMs, hoursMs };
@@ -36,8 +37,9 @@ export const metrics = defineService({
     const onChange = (found: Parameters<Collector["follow"]>[0]) => collector.follow([...fixed, ...found]);
     const targets = scope.use(followTargets({ discovery, log, clock, onChange }));
     const charts = scope.use(openCharts());
+    const streams = await streamsOf(new URL("../../gen/contracts.binpb", import.meta.url));
     return {
-      implementations: [metricsHandlers({ db, collector, recorder, targets, charts, retention, intervalMs, clock })],
+      implementations: [metricsHandlers({ db, collector, recorder, targets, charts, streams, retention, intervalMs, clock })],
     };
   },
 });

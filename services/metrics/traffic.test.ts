@@ -28,6 +28,14 @@ describe("trafficOf", () => {
     });
   }
 
+  it("leaves streams out of the times, unless there is nothing else", () => {
+    const stream = { ...row([["CANCELLED", 3]]), method: "watch", buckets: [[1, 3]] as const, sum: 300 };
+    const both = trafficOf([row([["OK", 4]]), stream], 10, new Set(["watch"]));
+    assert.deepEqual([both.calls, both.mean, both.p99], [7, 0.5, 0.99]);
+    const only = trafficOf([stream], 10, new Set(["watch"]));
+    assert.deepEqual([only.calls, only.mean, only.p99], [3, 100, 1]);
+  });
+
   it("adds rows up: calls, rate, share, mean and outcomes", () => {
     const { calls, rate, errors, errorShare, mean, outcomes } = trafficOf(
       [

@@ -1,5 +1,5 @@
 /** What calls come to: numbers, rates, failures, quantiles. */
-import { quantile } from "./histogram.ts";
+import { quantile, totalOf } from "./histogram.ts";
 import { type CallRow, histogramOf } from "./window.ts";
 
 /** Calls that ended in a stretch of time. */
@@ -18,32 +18,38 @@ export interface Traffic {
   readonly mean: number | undefined;
 }
 
+const none: ReadonlySet<string> = new Set();
+
 /** Ends that are the service's fault: those that google.rpc.Code maps to an HTTP status of 500 and above, and those themselves. */
 const faults = /^(UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS|5\d\d)$/;
 
-/** The calls of `rows` together, which took `seconds` to come. */
-export function trafficOf(rows: readonly CallRow[], seconds: number): Traffic {
+/**
+ * The calls of `rows` together, which took `seconds` to come. The times are those of calls that are no streams; of streams, named in
+ * `streams`, when there is nothing else.
+ */
+export function trafficOf(rows: readonly CallRow[], seconds: number, streams: ReadonlySet<string> = none): Traffic {
   const outcomes = new Map<string, number>();
-  let [calls, errors, sum] = [0, 0, 0];
+  let [calls, errors] = [0, 0];
   for (const row of rows) {
-    sum += row.sum;
     for (const [outcome, count] of row.outcomes) {
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + count);
       calls += count;
       if (faults.test(outcome)) errors += count;
     }
   }
-  const histograms = rows.map(histogramOf);
-  const some = calls > 0;
+  const brief = rows.filter(({ method }) => !streams.has(method));
+  const timed = brief.length > 0 ? brief : rows;
+  const histograms = timed.map(histogramOf);
+  const timedCalls = histograms.reduce((sum, { buckets }) => sum + totalOf(buckets), 0);
   return {
     calls,
     rate: seconds > 0 ? calls / seconds : 0,
     errors,
-    errorShare: some ? errors / calls : undefined,
+    errorShare: calls > 0 ? errors / calls : undefined,
     outcomes,
     p50: quantile(histograms, 0.5),
     p95: quantile(histograms, 0.95),
     p99: quantile(histograms, 0.99),
-    mean: some ? sum / calls : undefined,
+    mean: timedCalls > 0 ? timed.reduce((sum, row) => sum + row.sum, 0) / timedCalls : undefined,
   };
 }

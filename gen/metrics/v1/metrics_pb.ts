@@ -214,7 +214,7 @@ export type GetSummaryResponse = Message<"metrics.v1.GetSummaryResponse"> & {
   upCount: number;
 
   /**
-   * The methods with the greatest p99, the greatest first, at most 10.
+   * The methods with the greatest p99, the greatest first, at most 10; no streams.
    *
    * @generated from field: repeated metrics.v1.MethodMetrics slowest = 7;
    */
@@ -361,8 +361,8 @@ export type GetHistoryRequest = Message<"metrics.v1.GetHistoryRequest"> & {
   to?: Timestamp | undefined;
 
   /**
-   * What the stretch is cut into: a multiple of the interval (METRICS_INTERVAL, 10 s) that makes at most 2,000 points. Absent: the least of 10 s, 30 s, 1 min,
-   * 5 min, 15 min, 1 h, 6 h, 1 d and 7 d that makes at most 360 points of what is still kept.
+   * What the stretch is cut into: a multiple of the interval (METRICS_INTERVAL, 10 s) that makes at most 2,000 points. Absent: the least of
+   * 10 s, 30 s, 1 min, 5 min, 15 min, 1 h, 6 h, 1 d and 7 d that makes at most 360 points of what is still kept.
    *
    * @generated from field: google.protobuf.Duration step = 6;
    */

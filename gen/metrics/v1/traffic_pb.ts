@@ -155,7 +155,8 @@ export type Traffic = Message<"metrics.v1.Traffic"> & {
   outcomes: { [key: string]: bigint };
 
   /**
-   * Half of the calls were at most as long, in seconds; absent without calls. A stream's time is that from its start to its end.
+   * Half of the calls were at most as long, in seconds; absent without calls. Where several methods are taken together, streams are left
+   * out of the times (here and below), since theirs is that of whoever listens; a stream's own is that from its start to its end.
    *
    * @generated from field: optional double p50_seconds = 6;
    */
