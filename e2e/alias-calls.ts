@@ -4,6 +4,7 @@
  */
 import { type AliasCall, anything } from "./alias-calls/alias-call.ts";
 import { discoveryCalls } from "./alias-calls/discovery.ts";
+import { metricsCalls } from "./alias-calls/metrics.ts";
 
 const password = "a rope of sand 1842";
 const account = { email: "alias@example.com", password };
@@ -284,6 +285,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...eventCalls,
   ...queueCalls,
   ...discoveryCalls,
+  ...metricsCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",

@@ -31,8 +31,33 @@ function service(name: string): ComposeService {
 }
 
 describe("docker-compose.yml", () => {
-  it("runs Consul, PostgreSQL and every service of services/platform.ts, and nothing else", () => {
-    assert.deepEqual(Object.keys(services).toSorted(), ["consul", "postgres", ...platform.map(({ name }) => name)].toSorted());
+  it("runs Consul, PostgreSQL, Prometheus and every service of services/platform.ts, and nothing else", () => {
+    const beneath = ["consul", "postgres", "prometheus"];
+    assert.deepEqual(Object.keys(services).toSorted(), [...beneath, ...platform.map(({ name }) => name)].toSorted());
+  });
+
+  it("lets Prometheus read what Consul knows by its admin port, and metrics and Prometheus the gateway", () => {
+    const [, file = "", mounted = ""] = /- \.\/(\S+):(\/etc\/prometheus\/\S+):ro/.exec(text) ?? [];
+    assert.ok(service("prometheus").command.includes(`--config.file=${mounted} `));
+    const { scrape_configs: jobs } = parse(readFileSync(join(root, file), "utf8")) as {
+      scrape_configs: readonly {
+        readonly consul_sd_configs?: readonly { readonly server: string }[];
+        readonly relabel_configs?: readonly { readonly target_label?: string; readonly source_labels: readonly string[] }[];
+        readonly static_configs?: readonly { readonly targets: readonly string[] }[];
+      }[];
+    };
+    assert.deepEqual(
+      jobs.flatMap(({ consul_sd_configs: found = [] }) => found.map(({ server }) => server)),
+      ["consul:8500"],
+    );
+    const address = jobs[0]?.relabel_configs?.find(({ target_label: label }) => label === "__address__");
+    assert.deepEqual(address?.source_labels, ["__meta_consul_service_address", "__meta_consul_service_metadata_admin"]);
+    const gateway = `gateway:${platform.find(({ name }) => name === "gateway")?.port ?? 0}`.replace(/:8080$/, ":9080");
+    assert.deepEqual(
+      jobs.flatMap(({ static_configs: fixed = [] }) => fixed.flatMap(({ targets }) => targets)),
+      [gateway],
+    );
+    assert.equal(service("metrics").environment.METRICS_TARGETS, `gateway=${gateway}`);
   });
 
   for (const { name, entry, port, needs, database } of platform) {

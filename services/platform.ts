@@ -31,6 +31,7 @@ export const platform: readonly PlatformService[] = [
   service("sensor", 7006, []),
   service("events", 7007, []),
   service("queue", 7008, []),
+  service("metrics", 7009, ["discovery"]),
   // Without a database: it is a view over the registry.
   { ...service("discovery", 7010, []), database: false },
   {

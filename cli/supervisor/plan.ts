@@ -79,6 +79,7 @@ export function processEnvironment(
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? plan.compileCache,
     CONSUL_HTTP_ADDR: plan.consul.address.origin,
     ...publicUrl(plan, env),
+    ...(spec.name === "metrics" ? metricsTargets(plan, env) : {}),
     ...(embedded === undefined ? {} : { DATABASE_URL: embedded }),
   };
 }
@@ -88,6 +89,13 @@ function publicUrl(plan: Plan, env: Environment): Environment {
   const gateway = plan.specs.find(({ name }) => name === "gateway");
   if (env.AUTH_PUBLIC_URL || gateway === undefined) return {};
   return { AUTH_PUBLIC_URL: `http://${callable(plan.settings.host)}:${gateway.port}` };
+}
+
+/** The gateway is in no registry: the metrics service is told where its admin listener is. */
+function metricsTargets(plan: Plan, env: Environment): Environment {
+  const gateway = plan.specs.find(({ name }) => name === "gateway");
+  if (env.METRICS_TARGETS || gateway === undefined) return {};
+  return { METRICS_TARGETS: `gateway=${callable(plan.settings.host)}:${gateway.adminPort}` };
 }
 
 async function findConsul(settings: PlatformSettings): Promise<Plan["consul"] & { readonly note?: string }> {
