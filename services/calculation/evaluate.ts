@@ -27,7 +27,7 @@ export async function evaluate({ expression, variables, mode, unit }: Question):
     if (!/^[A-Za-z][A-Za-z0-9_]{0,49}$/.test(name) || constants.has(name)) {
       throw new Refusal(`variables.${name.slice(0, 60)}`, "expected a name of letters, digits and _ that is no constant");
     }
-    const value = valueOf(math, mode, variable, `variables.${name}`);
+    const value = variableValue(math, mode, variable, `variables.${name}`);
     total += elements(value);
     if (total > maxElements) throw new Refusal("variables", `expected at most ${maxElements} numbers`);
     scope.set(name, value);
@@ -61,17 +61,18 @@ function unitsNamed(math: MathJsInstance, root: Node, scope: Map<string, unknown
   });
 }
 
-function valueOf(math: MathJsInstance, mode: NumberMode, variable: Variable, field: string): unknown {
+function variableValue(math: MathJsInstance, mode: NumberMode, variable: Variable, field: string): unknown {
   if (typeof variable === "boolean") return variable;
   if (typeof variable === "number") return mode === "decimal" ? math.bignumber(String(variable)) : variable;
   if (typeof variable === "string") return quantityOf(math, mode, variable, field);
-  const list = variable.map((item) => valueOf(math, mode, item, field));
+  const list = variable.map((item) => variableValue(math, mode, item, field));
   return compute(() => math.matrix(list as never), field);
 }
 
 function quantityOf(math: MathJsInstance, mode: NumberMode, text: string, field: string): unknown {
   const found = /^\s*([+-]?\d{1,60}(?:\.\d{1,60})?(?:[eE][+-]?\d{1,3})?)\s*([A-Za-z][A-Za-z0-9 /*^()-]{0,60})?$/.exec(text);
-  if (found === null) throw new Refusal(field, `expected a number or a quantity such as "5 km", got ${JSON.stringify(text.slice(0, 60))}`);
+  if (found === null)
+    throw new Refusal(field, `expected a number or a quantity such as "5 km", got ${JSON.stringify(text.slice(0, 60))}`);
   const [, digits = "", unit] = found;
   const number = mode === "decimal" ? math.bignumber(digits) : Number(digits);
   return unit === undefined ? number : compute(() => math.unit(number as number, unit.trim()), field);

@@ -66,7 +66,10 @@ function shapeOf(value: unknown): readonly number[] | undefined {
 }
 
 function sizesOf(args: readonly unknown[]): readonly number[] {
-  return args.flatMap(flat).map(numberOf).filter((size) => !Number.isNaN(size));
+  return args
+    .flatMap(flat)
+    .map(numberOf)
+    .filter((size) => !Number.isNaN(size));
 }
 
 function flat(value: unknown): readonly unknown[] {

@@ -55,8 +55,7 @@ const lists = {
   /** The first amount is now. */
   npv: (list: readonly number[], rate = 0) => list.reduceRight((worth, amount) => worth / (1 + rate) + amount, 0),
   /** NaN unless there is exactly one. */
-  irr: (list: readonly number[]) =>
-    list.every(Number.isFinite) && list.length <= 200 ? onlyRate(list) : Number.NaN,
+  irr: (list: readonly number[]) => (list.every(Number.isFinite) && list.length <= 200 ? onlyRate(list) : Number.NaN),
 };
 
 /** The name of a function of a model. */
@@ -65,20 +64,23 @@ export type FunctionName = keyof typeof scalars | keyof typeof lists;
 /** The names of those over a list. */
 export const listFunctions: ReadonlySet<string> = new Set(Object.keys(lists));
 
-const optional: Readonly<Record<string, readonly [number, number]>> = {
-  log: [1, 2],
-  round: [1, 2],
-  abs: [1, 1],
-  npv: [2, 2],
-  irr: [1, 1],
-  ...Object.fromEntries(["min", "max", "sum", "mean"].map((name) => [name, [1, 1000] as const])),
-};
+/** Of those that take several numbers of arguments, or whose own code does not say. */
+const arities: ReadonlyMap<string, readonly [least: number, most: number]> = new Map([
+  ["log", [1, 2]],
+  ["round", [1, 2]],
+  ["npv", [2, 2]],
+  ["irr", [1, 1]],
+  ["min", [1, 1000]],
+  ["max", [1, 1000]],
+  ["sum", [1, 1000]],
+  ["mean", [1, 1000]],
+]);
 
 /** How many arguments a function takes, at least and at most. */
 export function arityOf(name: FunctionName): readonly [number, number];
 export function arityOf(name: string, maybe: true): readonly [number, number] | undefined;
 export function arityOf(name: string): readonly [number, number] | undefined {
-  const several = optional[name];
+  const several = arities.get(name);
   if (several !== undefined || !Object.hasOwn(scalars, name)) return several;
   const { length } = scalars[name as keyof typeof scalars];
   return [length, length];

@@ -47,7 +47,7 @@ export async function readModel({ expression, inputs, constants }: ModelText): P
       case "RelationalNode":
         return chain(node);
       case "OperatorNode":
-        return call(operators[String(node.fn)], node.op ?? "", node.args ?? []);
+        return call(operators.get(String(node.fn)), node.op ?? "", node.args ?? []);
       case "FunctionNode":
         return call(functionOf(node), node.name ?? "", node.args ?? []);
       default:
@@ -59,7 +59,8 @@ export async function readModel({ expression, inputs, constants }: ModelText): P
     const place = places.get(name);
     if (place !== undefined) return { kind: "input", place };
     const value = constants.get(name) ?? known.get(name);
-    if (value === undefined) throw new Refusal("expression", `there is no ${JSON.stringify(name)} among the inputs and constants`);
+    if (value === undefined)
+      throw new Refusal("expression", `there is no ${JSON.stringify(name)} among the inputs and constants`);
     return { kind: "number", value };
   };
 
@@ -68,7 +69,10 @@ export async function readModel({ expression, inputs, constants }: ModelText): P
     if (name === undefined) throw new Refusal("expression", `a model has no ${JSON.stringify(written)}`);
     const [least, most] = arityOf(name);
     if (given.length < least || given.length > most) {
-      throw new Refusal("expression", `expected ${least === most ? least : `${least} or more`} arguments of ${written}, got ${given.length}`);
+      throw new Refusal(
+        "expression",
+        `expected ${least === most ? least : `${least} or more`} arguments of ${written}, got ${given.length}`,
+      );
     }
     if (!listFunctions.has(name)) return { kind: "call", name, args: given.map(tree), list: [] };
     const last = given.at(-1);
@@ -82,7 +86,7 @@ export async function readModel({ expression, inputs, constants }: ModelText): P
   /** `a < b < c` is `a < b and b < c`. */
   const chain = ({ conditionals = [], params = [] }: Node): Tree =>
     conditionals
-      .map((name, at) => call(operators[name], name, params.slice(at, at + 2)))
+      .map((name, at) => call(operators.get(name), name, params.slice(at, at + 2)))
       .reduce((all, one) => ({ kind: "call", name: "and", args: [all, one], list: [] }));
 
   try {
@@ -101,25 +105,27 @@ const known: ReadonlyMap<string, number> = new Map([
   ["false", 0],
 ]);
 
-const operators: Readonly<Record<string, FunctionName>> = {
-  add: "add",
-  subtract: "subtract",
-  multiply: "multiply",
-  divide: "divide",
-  pow: "pow",
-  mod: "mod",
-  unaryMinus: "minus",
-  unaryPlus: "plus",
-  and: "and",
-  or: "or",
-  not: "not",
-  equal: "equal",
-  unequal: "unequal",
-  larger: "larger",
-  largerEq: "largerEq",
-  smaller: "smaller",
-  smallerEq: "smallerEq",
-};
+const operators: ReadonlyMap<string, FunctionName> = new Map(
+  Object.entries({
+    add: "add",
+    subtract: "subtract",
+    multiply: "multiply",
+    divide: "divide",
+    pow: "pow",
+    mod: "mod",
+    unaryMinus: "minus",
+    unaryPlus: "plus",
+    and: "and",
+    or: "or",
+    not: "not",
+    equal: "equal",
+    unequal: "unequal",
+    larger: "larger",
+    largerEq: "largerEq",
+    smaller: "smaller",
+    smallerEq: "smallerEq",
+  } as const),
+);
 
 function functionOf({ fn }: Node): FunctionName | undefined {
   const name = typeof fn === "object" && fn.type === "SymbolNode" ? (fn.name ?? "") : "";

@@ -2,6 +2,14 @@
 import { type Decimal, one, quotient } from "./decimal.ts";
 import { Refusal } from "./refusal.ts";
 
+/** Amounts, one a period, and the rate that they are discounted at. */
+export interface PresentValueQuestion {
+  readonly amounts: readonly Decimal[];
+  readonly rate: Decimal;
+  /** The period of the first amount. */
+  readonly firstPeriod: number;
+}
+
 /** Beyond it an amount of money is none, but a rate near -1 over many periods. */
 const bound = 10n ** 60n * one;
 

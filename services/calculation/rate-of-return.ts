@@ -25,8 +25,14 @@ export interface RatesOfReturn {
   readonly signChanges: number;
 }
 
-/** Where rates are looked for when nobody says. */
-export const defaultRange = { minRate: -0.999999, maxRate: 1e6 };
+/** Where rates are looked for, both ends included. */
+export interface RateRange {
+  readonly minRate: number;
+  readonly maxRate: number;
+}
+
+/** Where they are looked for when nobody says. */
+export const defaultRange: RateRange = { minRate: -0.999999, maxRate: 1e6 };
 
 /** More than this no series of payments has that anybody asks for; the search takes their square. */
 export const maxSignChanges = 500;

@@ -59,9 +59,7 @@ export function checkNodes(math: MathJsInstance, root: Node, variables: Readonly
 }
 
 /** Names that stand for a value. */
-export const constants: ReadonlySet<string> = words(
-  "pi tau e phi i Infinity NaN true false LN2 LN10 LOG2E LOG10E SQRT2 SQRT1_2",
-);
+export const constants: ReadonlySet<string> = words("pi tau e phi i Infinity NaN true false LN2 LN10 LOG2E LOG10E SQRT2 SQRT1_2");
 
 const functions = words(`
   abs add cbrt ceil cube divide dotDivide dotMultiply dotPow exp expm1 fix floor gcd hypot lcm log log10 log1p log2 mod multiply norm

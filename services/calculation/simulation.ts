@@ -3,6 +3,7 @@ import { compile, type Model } from "./compiled-model.ts";
 import { type Distribution, sampler } from "./distribution.ts";
 import type { Tree } from "./model.ts";
 import { uniformsOf } from "./philox.ts";
+import { type Spread, spreadOf } from "./spread.ts";
 
 /** How many iterations a block has. It is part of what a seed means. */
 export const blockSize = 4096;
@@ -18,8 +19,16 @@ export interface Block {
   readonly size: number;
 }
 
-/** The outcomes of a block, in order. */
-export function simulate({ program, distributions, seed, index, size }: Block): Float64Array<ArrayBuffer> {
+/** What a block comes to. */
+export interface BlockDone {
+  /** In order. */
+  readonly outcomes: Float64Array<ArrayBuffer>;
+  /** Those that are finite, together. */
+  readonly spread: Spread;
+}
+
+/** Works out a block. */
+export function simulate({ program, distributions, seed, index, size }: Block): BlockDone {
   const model = modelOf(program);
   const uniforms = uniformsOf(seed, index);
   const draws = distributions.map((distribution) => sampler(distribution, uniforms));
@@ -29,7 +38,7 @@ export function simulate({ program, distributions, seed, index, size }: Block): 
     for (let place = 0; place < draws.length; place++) inputs[place] = (draws[place] as () => number)();
     outcomes[iteration] = model(inputs);
   }
-  return outcomes;
+  return { outcomes, spread: spreadOf(outcomes) };
 }
 
 /** Those that ran last: a thread works on the blocks of several simulations in turns. */
