@@ -13,7 +13,7 @@ export interface Outcome {
 }
 
 /** How long the text of a result may be. */
-const maxText = 200_000;
+const maxText = 1_000_000;
 
 /** @throws Refusal of `expression` for a value that is none of these. */
 export function outcomeOf(math: MathJsInstance, value: unknown): Outcome {
