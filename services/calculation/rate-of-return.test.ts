@@ -11,17 +11,11 @@ const periodic = (amounts: readonly number[], range?: RateRange): RatesOfReturn 
 const rates = (found: RatesOfReturn) => found.roots.map(({ rate }) => rate);
 
 /** The flows whose rates are these: the product of (1 + rate) - (1 + r), the highest power of 1 + r first. */
-const flowsOf = (wanted: readonly number[]) =>
-  wanted.reduce<number[]>(
-    (product, rate) => {
-      const next = [...product, 0];
-      product.forEach((value, at) => {
-        next[at + 1] = (next[at + 1] ?? 0) - value * (1 + rate);
-      });
-      return next;
-    },
-    [1],
-  );
+function flowsOf(wanted: readonly number[]): readonly number[] {
+  let product = [1];
+  for (const rate of wanted) product = [...product, 0].map((value, at) => value - (product[at - 1] ?? 0) * (1 + rate));
+  return product;
+}
 
 describe("rates of return", () => {
   it("-70,000, 12,000, 15,000, 18,000, 21,000 (Excel's example of IRR): -2.1 %; with 26,000 more: 8.7 %", () => {

@@ -25,7 +25,7 @@ export interface SummaryWanted {
 
 /** Outcomes that are not finite have failed, and count in nothing else. */
 export function summarise(outcomes: Float64Array, { percentiles, bins, thresholds }: SummaryWanted): Summary {
-  const values = outcomes.filter((value) => Number.isFinite(value));
+  const values = finiteOf(outcomes);
   const sorted = values.toSorted();
   const count = values.length;
   const [min, max] = [sorted.at(0), sorted.at(-1)];
@@ -44,14 +44,14 @@ export function summarise(outcomes: Float64Array, { percentiles, bins, threshold
 
 type Moments = Pick<Summary, "mean" | "standardDeviation" | "standardError" | "skewness" | "excessKurtosis">;
 
-/** In two passes. Skewness and kurtosis are those of the outcomes themselves, g1 and g2. */
+/** Skewness and kurtosis are those of the outcomes themselves, g1 and g2. */
 function momentsOf(values: Float64Array): Moments {
   const n = values.length;
   const none = { standardDeviation: undefined, standardError: undefined, skewness: undefined, excessKurtosis: undefined };
   if (n === 0) return { mean: undefined, ...none };
-  const mean = sumOf(values, (value) => value / n);
+  const mean = sumOfPowers(values, 0, n, 1);
   if (n === 1) return { mean, ...none };
-  const squares = sumOf(values, (value) => (value - mean) ** 2);
+  const squares = sumOfPowers(values, mean, 1, 2);
   const standardDeviation = Math.sqrt(squares / (n - 1));
   const scale = Math.sqrt(squares / n);
   const shaped = scale > 0 && Number.isFinite(scale);
@@ -59,22 +59,30 @@ function momentsOf(values: Float64Array): Moments {
     mean,
     standardDeviation,
     standardError: standardDeviation / Math.sqrt(n),
-    skewness: shaped ? sumOf(values, (value) => ((value - mean) / scale) ** 3) / n : undefined,
-    excessKurtosis: shaped ? sumOf(values, (value) => ((value - mean) / scale) ** 4) / n - 3 : undefined,
+    skewness: shaped ? sumOfPowers(values, mean, scale, 3) / n : undefined,
+    excessKurtosis: shaped ? sumOfPowers(values, mean, scale, 4) / n - 3 : undefined,
   };
 }
 
-/** As Neumaier does: what a sum loses to rounding is summed beside it. */
-function sumOf(values: Float64Array, term: (value: number) => number): number {
+/** The sum of ((value - from) / unit) ^ power, as Neumaier does: what it loses to rounding is summed beside it. */
+function sumOfPowers(values: Float64Array, from: number, unit: number, power: 1 | 2 | 3 | 4): number {
   let sum = 0;
   let lost = 0;
   for (const value of values) {
-    const one = term(value);
+    const z = (value - from) / unit;
+    const one = power === 1 ? z : power === 2 ? z * z : power === 3 ? z * z * z : z * z * z * z;
     const next = sum + one;
     lost += Math.abs(sum) >= Math.abs(one) ? sum - next + one : one - next + sum;
     sum = next;
   }
   return sum + lost;
+}
+
+function finiteOf(outcomes: Float64Array): Float64Array {
+  const kept = new Float64Array(outcomes.length);
+  let count = 0;
+  for (const value of outcomes) if (Number.isFinite(value)) kept[count++] = value;
+  return kept.subarray(0, count);
 }
 
 /** Type 7 of Hyndman and Fan, as in R and NumPy. */
