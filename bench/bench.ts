@@ -3,11 +3,12 @@
  * What it prints goes into bench/RESULTS.md, by hand, with the command.
  */
 import { boot } from "./boot.ts";
+import { calculation } from "./calculation.ts";
 import { events } from "./events.ts";
 import { queue } from "./queue.ts";
 import { signIn } from "./sign-in.ts";
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { boot, events, queue, "sign-in": signIn };
+const benches: Readonly<Record<string, () => Promise<void>>> = { boot, calculation, events, queue, "sign-in": signIn };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
 for (const name of names) {

@@ -43,8 +43,8 @@ export interface PoolOptions {
   readonly module?: URL;
 }
 
-/** How long a job that nobody wants may go on, in milliseconds: most end by themselves, and spare the start of another thread. */
-const graceMs = 20;
+/** How long a job that nobody wants may go on, in milliseconds: parts of simulations end by themselves, and spare the start of another thread. */
+const graceMs = 5;
 
 /** How many may wait for a thread. */
 const maxWaiting = 1000;
