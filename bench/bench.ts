@@ -3,12 +3,13 @@
  * What it prints goes into bench/RESULTS.md, by hand, with the command.
  */
 import { boot } from "./boot.ts";
+import { calculation } from "./calculation.ts";
 import { events } from "./events.ts";
 import { metrics } from "./metrics.ts";
 import { queue } from "./queue.ts";
 import { signIn } from "./sign-in.ts";
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { boot, events, metrics, queue, "sign-in": signIn };
+const benches: Readonly<Record<string, () => Promise<void>>> = { boot, calculation, events, metrics, queue, "sign-in": signIn };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
 for (const name of names) {

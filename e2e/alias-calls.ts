@@ -3,6 +3,7 @@
  * rows name as `{name}` in their path, body or token.
  */
 import { type AliasCall, anything } from "./alias-calls/alias-call.ts";
+import { calculationCalls } from "./alias-calls/calculation.ts";
 import { discoveryCalls } from "./alias-calls/discovery.ts";
 import { metricsCalls } from "./alias-calls/metrics.ts";
 
@@ -286,6 +287,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...queueCalls,
   ...discoveryCalls,
   ...metricsCalls,
+  ...calculationCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",

@@ -34,6 +34,7 @@ export const platform: readonly PlatformService[] = [
   service("metrics", 7009, ["discovery"]),
   // Without a database: it is a view over the registry.
   { ...service("discovery", 7010, []), database: false },
+  { ...service("calculation", 7014, []), database: false },
   {
     name: "gateway",
     entry: "gateway/service.ts",
