@@ -96,7 +96,8 @@ export function compareAll(
     for (let slot = first; slot < end; slot++) if (range.passes(slot)) slots.push(slot);
     if (slots.length > 0) {
       let rows = matrix.rows(first, end - first);
-      if (slots.length < end - first) {
+      // The library's exactSearch reads from the beginning of the buffer, wherever the view begins.
+      if (slots.length < end - first || rows.byteOffset > 0) {
         scratch ??= new Float32Array(chunkRows * dimensions);
         for (let at = 0; at < slots.length; at++) scratch.set(matrix.row(slots[at] ?? 0), at * dimensions);
         rows = scratch.subarray(0, slots.length * dimensions);

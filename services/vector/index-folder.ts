@@ -61,7 +61,10 @@ export class IndexFolder {
     this.#log = new RowLog(join(path, "rows.log"), shape.dimensions);
     const size = statSync(join(path, "rows.log")).size;
     for (const rows of this.#log.read()) this.#index.apply(rows);
-    if (this.#log.bytes < size) this.damage = `rows.log is damaged at byte ${this.#log.bytes}`;
+    if (this.#log.bytes < size) {
+      this.damage = `rows.log is damaged at byte ${this.#log.bytes}`;
+      this.#log.cut();
+    }
     if (this.#log.position.change > upTo) {
       this.#clear();
       this.damage = "rows.log knows of changes that the database does not have";

@@ -46,7 +46,7 @@ export class RowLog {
 
   /**
    * Reads blocks from the beginning, or on from where the last one ended, up to `end` bytes: for another log's reader too. What follows the first
-   * damaged block is cut off before the next append.
+   * damaged block is not of the log any more.
    */
   *read(end = fstatSync(this.#file).size): Generator<readonly Row[]> {
     const head = Buffer.alloc(headBytes);
@@ -64,6 +64,11 @@ export class RowLog {
     }
   }
 
+  /** Cuts off what was not read. */
+  cut(): void {
+    ftruncateSync(this.#file, this.#bytes);
+  }
+
   /** Adds a block. */
   append(rows: readonly Row[], position: Position): void {
     const payload = encode(rows);
@@ -75,7 +80,7 @@ export class RowLog {
     head.writeDoubleLE(position.key, 24);
     head.writeUInt32LE(crc32(payload, crc32(head.subarray(12))), 8);
     const block = Buffer.concat([head, payload]);
-    ftruncateSync(this.#file, this.#bytes);
+    this.cut();
     for (let at = 0; at < block.length; ) at += writeSync(this.#file, block, at, block.length - at, this.#bytes + at);
     this.#bytes += block.length;
     this.#position = position;
