@@ -18,5 +18,5 @@ export const settings = {
   /** Items that one collection may have. */
   maxItems: integer("VECTOR_MAX_ITEMS", 1000, 10_000_000, 1_000_000),
   /** How many candidates of the graph a search looks at when it does not say. */
-  effort: integer("VECTOR_EFFORT", 16, 4096, 400),
+  effort: integer("VECTOR_EFFORT", 16, 4096, 160),
 };

@@ -82,7 +82,7 @@ export async function serve(db: Database, options: FixtureOptions = {}): Promise
   const openThread = (onLost: (error: Error) => void) => openIndexThread({ memoryMb: 256, onLost });
   const indexes = scope.use(await openIndexes({ db, openThread, log: silent, path, maxBytes, clock }));
   const embedder = scope.use(openEmbedder(remote));
-  const { methods } = vectorHandlers({ db, indexes, embedder, clock, maxItems, effort: 400 });
+  const { methods } = vectorHandlers({ db, indexes, embedder, clock, maxItems, effort: 160 });
   const as = (who: Who) => {
     const within: Interceptor = (next) => async (request) => {
       const context = contextOf(who, request.signal);
