@@ -6,6 +6,7 @@ import { type AliasCall, anything } from "./alias-calls/alias-call.ts";
 import { calculationCalls } from "./alias-calls/calculation.ts";
 import { discoveryCalls } from "./alias-calls/discovery.ts";
 import { metricsCalls } from "./alias-calls/metrics.ts";
+import { vectorCalls } from "./alias-calls/vector.ts";
 
 const password = "a rope of sand 1842";
 const account = { email: "alias@example.com", password };
@@ -288,6 +289,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...discoveryCalls,
   ...metricsCalls,
   ...calculationCalls,
+  ...vectorCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",
