@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { once } from "node:events";
+import { createServer, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { create, createFileRegistry, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
+import { EmptySchema, FileDescriptorProtoSchema, file_google_protobuf_empty } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   DiscoveryService,
   Protocol,
@@ -104,16 +109,21 @@ describe("discovery service", () => {
     ]);
   });
 
-  it("registers a gRPC program for its contracts, which the mesh then finds there", async () => {
-    // Any server with grpc.health.v1 will do: this service's own.
-    const port = mesh.services.get("discovery")?.port ?? 0;
-    await registered(port, { service: "tariff", contracts: ["tariff.v1.TariffService"] });
+  it("registers a gRPC program for its contracts, and the mesh then calls it by contract", async () => {
+    const health = cleanup.use(await startProgram());
+    const { server, port, called } = await startTariffs();
+    cleanup.defer(() => server.close());
+    const check = { probe: { case: "http", value: { path: "/", port: health.port } }, interval: { seconds: 1n } } as const;
+    await registered(port, { contracts: ["tariff.v1.TariffService"], check });
     await until(async () => (await statusOf("tariff"))?.[0] === InstanceStatus.PASSING);
     const { services } = await client().listServices({ contract: "tariff.v1.TariffService" });
     assert.deepEqual(
       services.map(({ name, tags, instances }) => [name, tags, instances[0]?.meta.protocol]),
       [["tariff", ["grpc", "tariff.v1.TariffService"], "h2c"]],
     );
+    const tariffs = mesh.client(tariffService) as unknown as { quote(request: object): Promise<object> };
+    assert.deepEqual(await tariffs.quote({}), create(EmptySchema));
+    assert.equal(called(), 1);
   });
 
   it("gives the URL of an instance that passes, in turn; else what the environment says; else NOT_FOUND", async () => {
@@ -216,3 +226,36 @@ describe("discovery service", () => {
     assert.equal(await watching, Code.Canceled);
   });
 });
+
+/** tariff.v1.TariffService with one method, Quote, as another team's contract would come. */
+const tariffService = (() => {
+  const empty = ".google.protobuf.Empty";
+  const file = create(FileDescriptorProtoSchema, {
+    name: "tariff/v1/tariff.proto",
+    package: "tariff.v1",
+    syntax: "proto3",
+    dependency: ["google/protobuf/empty.proto"],
+    service: [{ name: "TariffService", method: [{ name: "Quote", inputType: empty, outputType: empty }] }],
+  });
+  const found = createFileRegistry(file, () => file_google_protobuf_empty).getService("tariff.v1.TariffService");
+  return found ?? assert.fail();
+})() as DescService;
+
+/** A server of it that knows nothing of the mesh. */
+async function startTariffs() {
+  let calls = 0;
+  const quote = () => {
+    calls += 1;
+    return {};
+  };
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer(connectNodeAdapter({ routes: (router) => router.service(tariffService, { quote } as never) }));
+  server.on("session", (session) => sessions.add(session));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = () => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  };
+  return { server: { close }, port: (server.address() as AddressInfo).port, called: () => calls };
+}
