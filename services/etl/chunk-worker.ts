@@ -5,10 +5,10 @@ import { move, transferableSymbol, valueSymbol } from "piscina";
 import { type Cell, CellError } from "./cell.ts";
 import { type Chunk, type ChunkTask, chunkBytes, type Head, type HeadTask, maxRowBytes, type ReadRows, type Reject, rejectText } from "./chunk.ts";
 import { copyLine } from "./copy-text.ts";
-import type { ColumnType, Column } from "./column.ts";
+import type { ColumnType } from "./column.ts";
 import { csvRows } from "./csv-rows.ts";
 import { headOf } from "./head.ts";
-import type { FileInput, Position, RowStep } from "./job.ts";
+import type { FileInput, PlacedColumn, Position, RowStep } from "./job.ts";
 import { arrayRows, ndjsonRows } from "./json-rows.ts";
 import { rowFunction, type RowFunction } from "./row-steps.ts";
 
@@ -16,7 +16,7 @@ import { rowFunction, type RowFunction } from "./row-steps.ts";
 export interface CompileTask {
   readonly kind: "compile";
   readonly expression: string;
-  readonly columns: readonly Column[];
+  readonly columns: readonly PlacedColumn[];
 }
 
 /** A task. */

@@ -27,6 +27,11 @@ export const rowColumn = "heddle_row";
 /** How many columns there may be. */
 export const maxColumns = 500;
 
+/** An identifier as SQL takes it. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
 /** What is wrong with the name of a column, or undefined. */
 export function badName(name: string): string | undefined {
   const bytes = Buffer.byteLength(name);

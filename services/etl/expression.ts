@@ -4,7 +4,8 @@ import { strings } from "@bufbuild/cel/ext";
 import { isReflectMessage } from "@bufbuild/protobuf/reflect";
 import { type Duration, type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Cell, CellError, fromJson, parseJson, read, toIso } from "./cell.ts";
-import type { Column, ColumnType } from "./column.ts";
+import type { ColumnType } from "./column.ts";
+import type { PlacedColumn } from "./job.ts";
 import { isRawJson, rawJson } from "./raw-json.ts";
 
 /** A compiled expression: its value for a row, as CEL has it. @throws CellError when it has none. */
@@ -22,14 +23,13 @@ export interface Expression {
  *
  * @throws CellError when it is not CEL, names what is no column, or does to the columns' types what cannot be done.
  */
-export function compile(expression: string, columns: readonly Column[]): Expression {
+export function compile(expression: string, columns: readonly PlacedColumn[]): Expression {
   const parsed = parsing(() => parse(expression));
   const names = namesIn(parsed.expr);
-  const byName = new Map(columns.map(({ name }, place) => [name, place]));
-  const whole = names.has("row") && !byName.has("row");
-  const bound = columns.flatMap(({ name, type }, place) =>
-    whole || names.has(name) ? [{ name, place, toCel: toCel[type], direct: names.has(name) }] : [],
-  );
+  const whole = names.has("row") && !columns.some(({ name }) => name === "row");
+  const bound = columns
+    .filter(({ name }) => whole || names.has(name))
+    .map((column) => ({ ...column, toCel: toCel[column.type], direct: names.has(column.name) }));
   const direct = bound.filter((one) => one.direct);
   const variables: Record<string, typeof CelScalar.DYN> = Object.fromEntries(direct.map(({ name }) => [name, CelScalar.DYN]));
   const env = celEnv({
@@ -37,13 +37,13 @@ export function compile(expression: string, columns: readonly Column[]): Express
     variables: whole ? { ...variables, row: mapType(CelScalar.STRING, CelScalar.DYN) } : variables,
   });
   const run = parsing(() => plan(env, parsed)) as (context: Record<string, CelInput>) => unknown;
-  const over = (value: (place: number, convert: (text: string) => CelInput) => CelInput): unknown => {
+  const over = (value: (column: (typeof bound)[number]) => CelInput): unknown => {
     const context: Record<string, CelInput> = {};
     const entries = whole ? new Map<string, CelInput>() : undefined;
-    for (const { name, place, toCel: convert, direct: named } of bound) {
-      const input = value(place, convert);
-      if (named) context[name] = input;
-      entries?.set(name, input);
+    for (const column of bound) {
+      const input = value(column);
+      if (column.direct) context[column.name] = input;
+      entries?.set(column.name, input);
     }
     if (entries !== undefined) context.row = entries as CelInput;
     const result = run(context);
@@ -51,13 +51,13 @@ export function compile(expression: string, columns: readonly Column[]): Express
     return result;
   };
   const evaluate = (row: readonly Cell[]): unknown =>
-    over((place, convert) => {
+    over(({ place, toCel: convert }) => {
       const cell = row[place];
       return cell === null || cell === undefined ? null : convert(cell);
     });
   let type: ColumnType | undefined;
   try {
-    const tried = over((place, convert) => convert(examples[columns[place]?.type ?? "text"]));
+    const tried = over(({ type: of, toCel: convert }) => convert(examples[of]));
     type = typeOf(tried);
   } catch (error) {
     // A value may be wrong for what a function expects; a type that is wrong stays wrong.

@@ -103,18 +103,18 @@ export async function cancel(q: Queryable, id: string, now: number, retentionMs:
   return rows.length > 0;
 }
 
-/** Rejected rows behind a place, in order. */
+/** Rejected rows of a job behind one of them, in the order in which they were read. */
 export async function listRejects(
   q: Queryable,
   jobId: string,
-  after: { readonly stage: number; readonly line: number },
+  after: number,
   limit: number,
-): Promise<(Reject & { readonly stage: number })[]> {
-  const rows = await q.query<{ stage: number; line: string; reason: string; row: string }>(
-    `SELECT stage, line, reason, row FROM reject WHERE job_id = $1 AND (stage, line) > ($2, $3) ORDER BY stage, line LIMIT $4`,
-    [jobId, after.stage, after.line, limit],
+): Promise<(Reject & { readonly number: number })[]> {
+  const rows = await q.query<{ number: string; line: string; reason: string; row: string }>(
+    "SELECT number, line, reason, row FROM reject WHERE job_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+    [jobId, after, limit],
   );
-  return rows.map(({ line, ...same }) => ({ ...same, line: Number(line) }));
+  return rows.map(({ number, line, ...same }) => ({ ...same, number: Number(number), line: Number(line) }));
 }
 
 /** The columns of a job, in the form that toJob reads. */

@@ -46,15 +46,21 @@ export interface QueryInput {
   readonly columns: readonly Column[];
 }
 
+/** A column and its place in the row. */
+export interface PlacedColumn extends Column {
+  readonly place: number;
+}
+
 /** A step that is done to each row for itself. Columns are named by their place in the row. */
 export type RowStep =
   | { readonly kind: "pick"; readonly places: readonly number[] }
   | { readonly kind: "cast"; readonly place: number; readonly name: string; readonly from: ColumnType; readonly to: ColumnType }
-  | { readonly kind: "filter"; readonly expression: string; readonly columns: readonly Column[]; readonly step: number }
+  | { readonly kind: "filter"; readonly expression: string; readonly columns: readonly PlacedColumn[]; readonly step: number }
   | {
       readonly kind: "derive";
       readonly expression: string;
-      readonly columns: readonly Column[];
+      /** Those that the expression may name. */
+      readonly columns: readonly PlacedColumn[];
       readonly place: number;
       readonly type: ColumnType;
       readonly name: string;

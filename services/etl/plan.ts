@@ -2,7 +2,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { invalidArgument } from "#mesh/errors.ts";
 import { badColumns, type Column, type ColumnType } from "./column.ts";
-import { type Combine, JobError, type Measure, type RowStep, type Stage } from "./job.ts";
+import { type Combine, JobError, type Measure, type PlacedColumn, type RowStep, type Stage } from "./job.ts";
 
 /** A step as it was asked for. */
 export type AskedStep =
@@ -14,7 +14,7 @@ export type AskedStep =
   | Combine;
 
 /** Compiles an expression over columns and answers its type, if that can be told. @throws JobError */
-export type TypeOf = (expression: string, columns: readonly Column[]) => Promise<ColumnType | undefined>;
+export type TypeOf = (expression: string, columns: readonly PlacedColumn[]) => Promise<ColumnType | undefined>;
 
 /**
  * The stages that `steps` come to, over rows of `columns`. There is at least one.
@@ -76,7 +76,7 @@ async function rowSteps(
     case "filter": {
       const type = await compiled(step, columns, index, typeOf);
       if (type !== undefined && type !== "boolean") throw wrong(index, "filter.expression", `expected true or false, got a ${type}`);
-      return { columns, rows: [{ kind: "filter", expression: step.expression, columns, step: index }] };
+      return { columns, rows: [{ kind: "filter", expression: step.expression, columns: named(step.expression, columns), step: index }] };
     }
     case "derive":
       return derive(step, columns, index, typeOf);
@@ -125,7 +125,7 @@ async function derive(
   const place = before === -1 ? columns.length : before;
   const next = [...columns];
   next[place] = { name, type };
-  return { columns: next, rows: [{ kind: "derive", expression, columns, place, type, name, step: index }] };
+  return { columns: next, rows: [{ kind: "derive", expression, columns: named(expression, columns), place, type, name, step: index }] };
 }
 
 async function compiled(
@@ -135,11 +135,21 @@ async function compiled(
   typeOf: TypeOf,
 ): Promise<ColumnType | undefined> {
   try {
-    return await typeOf(expression, columns);
+    return await typeOf(expression, placed(columns));
   } catch (error) {
     if (error instanceof JobError) throw wrong(index, `${kind}.expression`, error.message);
     throw error;
   }
+}
+
+function placed(columns: readonly Column[]): PlacedColumn[] {
+  return columns.map((column, place) => ({ ...column, place }));
+}
+
+/** The columns that an expression may name: a plan with all columns in each of its steps would be large. */
+function named(expression: string, columns: readonly Column[]): PlacedColumn[] {
+  const whole = /\brow\b/.test(expression);
+  return placed(columns).filter(({ name }) => whole || expression.includes(name));
 }
 
 /** The columns behind a step that needs all rows. */

@@ -94,11 +94,12 @@ CREATE TRIGGER job_changed AFTER UPDATE ON job FOR EACH ROW WHEN (NEW.revision <
 
 CREATE TABLE reject (
   job_id uuid NOT NULL REFERENCES job ON DELETE CASCADE,
-  stage integer NOT NULL,
+  -- In the order in which they were read; a line may hold more than one.
+  number bigint GENERATED ALWAYS AS IDENTITY,
   line bigint NOT NULL,
   reason text NOT NULL,
   row text NOT NULL,
-  PRIMARY KEY (job_id, stage, line)
+  PRIMARY KEY (job_id, number)
 );
 
 CREATE TABLE user_table (
