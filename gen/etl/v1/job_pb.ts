@@ -521,7 +521,7 @@ export const CastSchema: GenMessage<Cast> = /*@__PURE__*/
  */
 export type Filter = Message<"etl.v1.Filter"> & {
   /**
-   * The expression: https://cel.dev. It is compiled, and its type checked, when the job is made.
+   * The expression: https://cel.dev. It is compiled, and tried on the types of the columns, when the job is made.
    *
    * @generated from field: string expression = 1;
    */
