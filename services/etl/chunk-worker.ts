@@ -6,6 +6,7 @@ import { type Cell, CellError } from "./cell.ts";
 import { type Chunk, type ChunkTask, chunkBytes, type Head, type HeadTask, maxRowBytes, type ReadRows, type Reject, rejectText } from "./chunk.ts";
 import { copyLine } from "./copy-text.ts";
 import type { ColumnType } from "./column.ts";
+import type { EncodeTask } from "./encode-rows.ts";
 import { csvRows } from "./csv-rows.ts";
 import { headOf } from "./head.ts";
 import type { FileInput, PlacedColumn, Position, RowStep } from "./job.ts";
@@ -20,7 +21,7 @@ export interface CompileTask {
 }
 
 /** A task. */
-export type Task = ChunkTask | HeadTask | CompileTask;
+export type Task = ChunkTask | HeadTask | CompileTask | EncodeTask;
 
 /** Its answer: what it was asked for, or what is wrong with what the user gave. */
 export type Done<T> = { readonly value: T } | { readonly mistake: string };
@@ -31,8 +32,15 @@ const compiled = new LRUCache<string, RowFunction>({ max: 20 });
 /** Does a task. */
 export default async function work(task: Task): Promise<unknown> {
   try {
-    if (task.kind === "chunk") return moved(await chunkOf(task));
+    if (task.kind === "chunk") {
+      const chunk = await chunkOf(task);
+      return moved(chunk, chunk.copy);
+    }
     if (task.kind === "head") return { value: await reading(task.path, (file, size) => headOf(file, size, task)) } satisfies Done<Head>;
+    if (task.kind === "encode") {
+      const encoded = (await import("./encode-rows.ts")).encodeRows(task);
+      return moved(encoded, encoded.bytes);
+    }
     const { compile } = await import("./expression.ts");
     return { value: compile(task.expression, task.columns).type } satisfies Done<ColumnType | undefined>;
   } catch (error) {
@@ -94,7 +102,7 @@ function fileRows(path: string, input: FileInput, position: Position): Promise<R
       const read = rowsOf(bytes, position, last, input);
       if (read.rows.length > 0 || read.next.offset > position.offset || read.done) return read;
       // Not one row in so many bytes: a longer stretch may have one, unless it is longer than rows may be.
-      if (last || length > 2 * maxRowBytes) throw new CellError(`line ${position.line}: expected a row of at most ${maxRowBytes} bytes`);
+      if (last || length > 2 * maxRowBytes) throw new CellError(`line ${position.line}: expected a row of at most ${length} bytes`);
     }
   });
 }
@@ -110,14 +118,14 @@ async function reading<T>(path: string, work: (file: FileHandle, size: number) =
   }
 }
 
-/** The rows go to the main thread as the memory that they are in. */
-function moved(value: Chunk): unknown {
+/** The answer goes to the main thread with the memory that its bytes are in. */
+function moved<T>(value: T, bytes: Uint8Array<ArrayBuffer>): unknown {
   return move({
     get [transferableSymbol]() {
-      return [value.copy.buffer];
+      return [bytes.buffer];
     },
     get [valueSymbol]() {
-      return { value } satisfies Done<Chunk>;
+      return { value } satisfies Done<T>;
     },
   });
 }

@@ -4,6 +4,7 @@ import { Piscina } from "piscina";
 import type { Chunk, ChunkTask, Head, HeadTask } from "./chunk.ts";
 import type { CompileTask, Done, Task } from "./chunk-worker.ts";
 import type { ColumnType } from "./column.ts";
+import type { EncodeTask, Encoded } from "./encode-rows.ts";
 import { JobError } from "./job.ts";
 
 /** Does tasks off the event loop. Each rejects with JobError for what is wrong with what the user gave. */
@@ -11,6 +12,7 @@ export interface Workers extends AsyncDisposable {
   chunk(task: ChunkTask, signal?: AbortSignal): Promise<Chunk>;
   head(task: HeadTask): Promise<Head>;
   compile(task: CompileTask): Promise<ColumnType | undefined>;
+  encode(task: EncodeTask, signal?: AbortSignal): Promise<Encoded>;
 }
 
 /** Milliseconds that one task may take: only expressions that grow beyond all measure need so long. */
@@ -67,6 +69,7 @@ export function openWorkers(threads: number): Workers {
     chunk: (task, signal) => run(task, signal),
     head: (task) => run(task),
     compile: (task) => run(task),
+    encode: (task, signal) => run(task, signal),
     [Symbol.asyncDispose]: () => pool.destroy(),
   };
 }
