@@ -177,14 +177,19 @@ export function rowsSent(tx: Queryable, claim: Claim, upTo: number, rows: number
 export interface Outcome {
   readonly rowsLoaded: number;
   readonly outputBytes: number;
+  /** The folder that the output is in. */
+  readonly folder: string | undefined;
 }
 
 /** The job has loaded its rows. @throws LostClaim */
 export async function succeed(tx: Queryable, claim: Claim, outcome: Outcome, now: number, retentionMs: number): Promise<void> {
   const rows = await tx.query(
-    `UPDATE job SET status = 'succeeded', rows_loaded = $3, output_bytes = $4, ${ending(5)}
+    `UPDATE job SET status = 'succeeded', rows_loaded = $3, output_bytes = $4, folder = coalesce($7, folder), ${ending(5)}
      WHERE id = $1 AND lease_id = $2 AND status = 'running' RETURNING 1`,
-    [claim.jobId, claim.leaseId, outcome.rowsLoaded, outcome.outputBytes, new Date(now), new Date(now + retentionMs)],
+    [
+      ...[claim.jobId, claim.leaseId, outcome.rowsLoaded, outcome.outputBytes, new Date(now), new Date(now + retentionMs)],
+      outcome.folder ?? null,
+    ],
   );
   if (rows.length === 0) throw lost(claim);
 }

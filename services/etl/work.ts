@@ -173,7 +173,7 @@ async function load(parts: WorkParts, job: Job, claim: Claim, rows: number, sent
     await db.transaction(
       async (tx) => {
         const rowsLoaded = await moveToTable(tx, move, clock());
-        await succeed(tx, claim, { rowsLoaded, outputBytes: 0 }, clock(), retentionMs);
+        await succeed(tx, claim, { rowsLoaded, outputBytes: 0, folder: undefined }, clock(), retentionMs);
       },
       { timeoutMs: longMs },
     );
@@ -184,7 +184,7 @@ async function load(parts: WorkParts, job: Job, claim: Claim, rows: number, sent
     const maxBytes = parts.maxUserBytes - (await keptBytes(db, userId, folder.id)).user;
     const output = { path: folder.outputFile(id), format, table, columns, maxBytes };
     const outputBytes = await writeOutput(db, parts.workers, output, signal);
-    await succeed(db, claim, { rowsLoaded: rows, outputBytes }, clock(), retentionMs);
+    await succeed(db, claim, { rowsLoaded: rows, outputBytes, folder: folder.id }, clock(), retentionMs);
     return;
   }
   for (let after = sent; ; ) {
@@ -195,7 +195,7 @@ async function load(parts: WorkParts, job: Job, claim: Claim, rows: number, sent
     after = batch.lines.at(-1) ?? after;
     await rowsSent(db, claim, after, batch.rows.length, clock());
   }
-  await succeed(db, claim, { rowsLoaded: rows, outputBytes: 0 }, clock(), retentionMs);
+  await succeed(db, claim, { rowsLoaded: rows, outputBytes: 0, folder: undefined }, clock(), retentionMs);
 }
 
 /** Whether an error says that something which the job needs is away, so that it is worth another attempt. */
