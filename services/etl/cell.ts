@@ -26,7 +26,8 @@ export function read(type: ColumnType, text: string): string {
 export function cast(to: ColumnType, from: ColumnType, cell: Cell): Cell {
   if (cell === null || from === to) return cell;
   if (from === "json") return castJson(to, cell);
-  if (to === "json") return fromText.has(from) ? JSON.stringify(cell) : from === "boolean" ? String(cell === "t") : numberJson(cell);
+  if (to === "json")
+    return fromText.has(from) ? JSON.stringify(cell) : from === "boolean" ? String(cell === "t") : numberJson(cell);
   if (to === "text") return from === "boolean" ? String(cell === "t") : cell;
   if (to === "date" && from === "timestamp") return new Date(toIso(cell)).toISOString().slice(0, 10);
   if (to === "timestamp" && from === "date") return `${cell}T00:00:00Z`;
@@ -132,7 +133,8 @@ function readDouble(text: string): string {
   if (number.test(text)) {
     const value = Number(text);
     // PostgreSQL refuses what overflows or underflows a double.
-    if (Number.isFinite(value) && (value !== 0 || !/[1-9]/.test(text.replace(/[eE].*$/, "")))) return text.length < 400 ? text : String(value);
+    if (Number.isFinite(value) && (value !== 0 || !/[1-9]/.test(text.replace(/[eE].*$/, ""))))
+      return text.length < 400 ? text : String(value);
     throw new CellError(`expected a number that a double can hold, got ${shown(text)}`);
   }
   if (/^nan$/i.test(text)) return "NaN";
@@ -155,7 +157,8 @@ function readBoolean(text: string): string {
 const dateTime = /^(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?:[Zz]|[+-](\d\d)(?::?(\d\d))?)?$/;
 
 function readTimestamp(text: string): string {
-  const [, date = "", hours, minutes, seconds = "0", offsetHours = "0", offsetMinutes = "0"] = dateTime.exec(text) ?? fail("timestamp", text);
+  const [, date = "", hours, minutes, seconds = "0", offsetHours = "0", offsetMinutes = "0"] =
+    dateTime.exec(text) ?? fail("timestamp", text);
   const sound = Number(hours) < 24 && Number(minutes) < 60 && Number(seconds) < 60;
   if (!sound || !isDate(date) || Number(offsetHours) > 15 || Number(offsetMinutes) > 59) fail("timestamp", text);
   return text;
@@ -188,8 +191,10 @@ function readJson(text: string): string {
 /** jsonb has neither U+0000 nor lone surrogates, nor numbers beyond numeric. */
 function storable(json: string): string {
   // An even number of backslashes before it makes \u0000 six characters of a text.
-  if (/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(json)) throw new CellError("JSON with U+0000 or a lone surrogate cannot be stored");
-  if (/\d[eE][+-]?\d{4}/.test(json) || json.length > 100_000_000) throw new CellError("JSON with so large a number cannot be stored");
+  if (/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(json))
+    throw new CellError("JSON with U+0000 or a lone surrogate cannot be stored");
+  if (/\d[eE][+-]?\d{4}/.test(json) || json.length > 100_000_000)
+    throw new CellError("JSON with so large a number cannot be stored");
   return json;
 }
 
@@ -213,7 +218,10 @@ function plain(cell: string): string {
 
 /** A timestamp as Date reads it, whether it came as RFC 3339 or as PostgreSQL writes it (`2026-11-21 10:00:00+00`). */
 export function toIso(cell: string): string {
-  const text = cell.replace(" ", "T").replace(/([+-]\d\d)$/, "$1:00").replace(/([+-]\d\d)(\d\d)$/, "$1:$2");
+  const text = cell
+    .replace(" ", "T")
+    .replace(/([+-]\d\d)$/, "$1:00")
+    .replace(/([+-]\d\d)(\d\d)$/, "$1:$2");
   const timed = text.includes("T") ? text : `${text}T00:00:00Z`;
   return /[Zz]$|[+-]\d\d:\d\d$/.test(timed) ? timed : `${timed}Z`;
 }

@@ -3,15 +3,25 @@ import { type FileHandle, open } from "node:fs/promises";
 import { LRUCache } from "lru-cache";
 import { move, transferableSymbol, valueSymbol } from "piscina";
 import { type Cell, CellError } from "./cell.ts";
-import { type Chunk, type ChunkTask, chunkBytes, type Head, type HeadTask, maxRowBytes, type ReadRows, type Reject, rejectText } from "./chunk.ts";
-import { copyLine } from "./copy-text.ts";
+import {
+  type Chunk,
+  type ChunkTask,
+  chunkBytes,
+  type Head,
+  type HeadTask,
+  maxRowBytes,
+  type ReadRows,
+  type Reject,
+  rejectText,
+} from "./chunk.ts";
 import type { ColumnType } from "./column.ts";
-import type { EncodeTask } from "./encode-rows.ts";
+import { copyLine } from "./copy-text.ts";
 import { csvRows } from "./csv-rows.ts";
+import type { EncodeTask } from "./encode-rows.ts";
 import { headOf } from "./head.ts";
 import type { FileInput, PlacedColumn, Position, RowStep } from "./job.ts";
 import { arrayRows, ndjsonRows } from "./json-rows.ts";
-import { rowFunction, type RowFunction } from "./row-steps.ts";
+import { type RowFunction, rowFunction } from "./row-steps.ts";
 
 /** Compiles an expression, for its mistakes and its type. */
 export interface CompileTask {
@@ -36,7 +46,8 @@ export default async function work(task: Task): Promise<unknown> {
       const chunk = await chunkOf(task);
       return moved(chunk, chunk.copy);
     }
-    if (task.kind === "head") return { value: await reading(task.path, (file, size) => headOf(file, size, task)) } satisfies Done<Head>;
+    if (task.kind === "head")
+      return { value: await reading(task.path, (file, size) => headOf(file, size, task)) } satisfies Done<Head>;
     if (task.kind === "encode") {
       const encoded = (await import("./encode-rows.ts")).encodeRows(task);
       return moved(encoded, encoded.bytes);
@@ -102,7 +113,8 @@ function fileRows(path: string, input: FileInput, position: Position): Promise<R
       const read = rowsOf(bytes, position, last, input);
       if (read.rows.length > 0 || read.next.offset > position.offset || read.done) return read;
       // Not one row in so many bytes: a longer stretch may have one, unless it is longer than rows may be.
-      if (last || length > 2 * maxRowBytes) throw new CellError(`line ${position.line}: expected a row of at most ${length} bytes`);
+      if (last || length > 2 * maxRowBytes)
+        throw new CellError(`line ${position.line}: expected a row of at most ${length} bytes`);
     }
   });
 }

@@ -17,7 +17,11 @@ describe("etl jobs", () => {
 
   it("loads a CSV into a table: columns by the first line, types by Cast, bad rows rejected by line and reason", async () => {
     const client = fixture.as(asAnn);
-    const uploadId = await upload(client, "orders.csv", 'id,customer,amount\n1,"Ann, Inc.",10.50\n2,Bob,\n3,"two\nlines",7\n4,Cleo,ten\n5,Dora\n');
+    const uploadId = await upload(
+      client,
+      "orders.csv",
+      'id,customer,amount\n1,"Ann, Inc.",10.50\n2,Bob,\n3,"two\nlines",7\n4,Cleo,ten\n5,Dora\n',
+    );
     const job = succeeded(
       await run(client, {
         source: { kind: { case: "file", value: { uploadId } } },

@@ -1,5 +1,16 @@
 /** Expressions in CEL (https://cel.dev) over the columns of a row. Runs in the worker threads. */
-import { celEnv, isCelError, type CelInput, CelScalar, isCelList, isCelMap, isCelUint, mapType, parse, plan } from "@bufbuild/cel";
+import {
+  type CelInput,
+  CelScalar,
+  celEnv,
+  isCelError,
+  isCelList,
+  isCelMap,
+  isCelUint,
+  mapType,
+  parse,
+  plan,
+} from "@bufbuild/cel";
 import { strings } from "@bufbuild/cel/ext";
 import { isReflectMessage } from "@bufbuild/protobuf/reflect";
 import { type Duration, type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";

@@ -68,7 +68,12 @@ export function etlHandlers(parts: HandlerParts): Implementation {
 
     async listJobs({ userId, pageSize, pageToken, status }) {
       const size = pageSize || defaultPageSize;
-      const query = { userId: ownerOf(currentWho(), userId), size, after: decodePageToken(pageToken), status: nameOf(statusNames, status) };
+      const query = {
+        userId: ownerOf(currentWho(), userId),
+        size,
+        after: decodePageToken(pageToken),
+        status: nameOf(statusNames, status),
+      };
       const { page, nextPageToken } = paged(await listJobs(db, query), size, ({ createTime, id }) => [createTime, id]);
       return { jobs: page.map(toJob), nextPageToken };
     },
@@ -151,7 +156,8 @@ export function etlHandlers(parts: HandlerParts): Implementation {
   function outputOf({ id, plan, status, outputBytes, folder: where }: Job): string {
     if (plan.load.kind !== "file") throw failedPrecondition("NO_OUTPUT", `the job makes no file: it loads a ${plan.load.kind}`);
     if (status !== "succeeded") throw failedPrecondition("JOB_NOT_SUCCEEDED", `the job is ${status}`);
-    if (outputBytes === 0) throw failedPrecondition("OUTPUT_DELETED", "the file was deleted when its time was up, or has no rows");
+    if (outputBytes === 0)
+      throw failedPrecondition("OUTPUT_DELETED", "the file was deleted when its time was up, or has no rows");
     if (where !== folder.id) throw unavailable("the file is on another machine of the service", 100);
     return folder.outputFile(id);
   }

@@ -5,7 +5,8 @@ import type { Reject } from "./chunk.ts";
 import type { Job, Plan, Position, Status } from "./job.ts";
 
 /** A job on its way into the store. */
-export interface NewJob extends Pick<Job, "id" | "userId" | "request" | "plan" | "totalBytes" | "maxRejects" | "folder" | "createTime"> {
+export interface NewJob
+  extends Pick<Job, "id" | "userId" | "request" | "plan" | "totalBytes" | "maxRejects" | "folder" | "createTime"> {
   readonly caller: string;
   readonly requestId: string | undefined;
   readonly contentHash: string;

@@ -25,7 +25,8 @@ export function itemsOf(bytes: Uint8Array, first: boolean): Items {
   if (first) {
     at = skipBlanks(bytes, 0);
     if (at >= bytes.length) return { items: [], next: 0, ended: false };
-    if (bytes[at] !== openBracket) throw new CellError("expected one array of objects; for an object a line, the format is NDJSON");
+    if (bytes[at] !== openBracket)
+      throw new CellError("expected one array of objects; for an object a line, the format is NDJSON");
     at++;
   }
   const items: { start: number; end: number }[] = [];

@@ -12,7 +12,8 @@ export function loadOf(load: LoadMessage | undefined, columns: readonly Column[]
       return { kind: "table", table: load.kind.value.table, mode: nameOf(modeNames, load.kind.value.mode) ?? "create" };
     case "file": {
       const format = nameOf(formatNames, load.kind.value.format) ?? "ndjson";
-      if (format === "json") throw wrong("load.file.format", "expected FILE_FORMAT_NDJSON, FILE_FORMAT_CSV or FILE_FORMAT_PARQUET");
+      if (format === "json")
+        throw wrong("load.file.format", "expected FILE_FORMAT_NDJSON, FILE_FORMAT_CSV or FILE_FORMAT_PARQUET");
       return { kind: "file", format };
     }
     case "vector":
@@ -26,7 +27,8 @@ function vector(load: VectorLoad, columns: readonly Column[]): Load {
   const { collection, idColumn: id, textColumn, vectorColumn, metadataColumns } = load;
   const text = textColumn || undefined;
   const vectors = vectorColumn || undefined;
-  if (text === undefined && vectors === undefined) throw wrong("load.vector.text_column", "expected a column of texts or one of vectors");
+  if (text === undefined && vectors === undefined)
+    throw wrong("load.vector.text_column", "expected a column of texts or one of vectors");
   has(columns, "id_column", id);
   if (text !== undefined) has(columns, "text_column", text);
   if (vectors !== undefined && has(columns, "vector_column", vectors).type !== "json") {

@@ -2,8 +2,15 @@
 import { create, fromJson, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { CreateJobRequestSchema } from "#gen/etl/v1/etl_pb.ts";
-import { FileFormat as Format, Function as Fn, type JobSchema, LoadMode, Status as State, type UploadSchema } from "#gen/etl/v1/job_pb.ts";
-import { type ColumnSchema, ColumnType as Type, type TableSchema } from "#gen/etl/v1/table_pb.ts";
+import {
+  Function as Fn,
+  FileFormat as Format,
+  type JobSchema,
+  LoadMode,
+  Status as State,
+  type UploadSchema,
+} from "#gen/etl/v1/job_pb.ts";
+import { type ColumnSchema, type TableSchema, ColumnType as Type } from "#gen/etl/v1/table_pb.ts";
 import type { Column, ColumnType } from "./column.ts";
 import { columnsOf, type FileFormat, type Job, type MeasureFunction, type Status } from "./job.ts";
 import type { UserTable } from "./table-store.ts";
@@ -58,7 +65,10 @@ export const modeNames = {
 } as const;
 
 /** Our name for a value of one of these enums; undefined for what is unspecified or unknown. */
-export function nameOf<const N extends Readonly<Record<string, number>>>(names: N, value: number): (keyof N & string) | undefined {
+export function nameOf<const N extends Readonly<Record<string, number>>>(
+  names: N,
+  value: number,
+): (keyof N & string) | undefined {
   return Object.keys(names).find((name) => names[name] === value);
 }
 

@@ -11,7 +11,7 @@ import {
   parquetReadObjects,
   parquetSchema,
 } from "hyparquet";
-import { type Cell, CellError, fromJson } from "./cell.ts";
+import { type Cell, CellError, fromJson, read } from "./cell.ts";
 import type { ReadRow, ReadRows } from "./chunk.ts";
 import type { Column, ColumnType } from "./column.ts";
 import type { FileInput, Position } from "./job.ts";
@@ -26,7 +26,9 @@ const chunkRows = 5000;
 export async function parquetRows(file: FileHandle, size: number, position: Position, input: FileInput): Promise<ReadRows> {
   const buffer = asyncBuffer(file, size);
   const metadata = await metadataOf(buffer);
-  const scales = new Map(metadata.schema.filter(isDecimal).map(({ name, scale, logical_type: logical }) => [name, scaleOf(scale, logical)]));
+  const scales = new Map(
+    metadata.schema.filter(isDecimal).map(({ name, scale, logical_type: logical }) => [name, scaleOf(scale, logical)]),
+  );
   const { begin, end, bytes } = groupAt(metadata, position.offset);
   if (bytes > maxGroupBytes) throw new CellError(`expected row groups of at most 256 MiB, got one of ${bytes} bytes`);
   const rowEnd = Math.min(end, position.offset + chunkRows);
@@ -34,7 +36,7 @@ export async function parquetRows(file: FileHandle, size: number, position: Posi
   if (begin >= total) return { rows: [], next: position, done: true };
   const columns = input.columns.map(({ name }) => name);
   const range = { rowStart: position.offset, rowEnd };
-  const exact = { metadata: undecimal(metadata), compressors, parsers, utf8: false, useOffsetIndex: true };
+  const exact = { metadata: unannotated(metadata), compressors, parsers, utf8: false, useOffsetIndex: true };
   const objects = await reading(() => parquetReadObjects({ file: buffer, columns, ...range, ...exact }));
   const rows = objects.map((object, index) => rowOf(object, position.line + index, input.columns, scales));
   const next = { offset: rowEnd, line: position.line + (rowEnd - position.offset) };
@@ -56,7 +58,7 @@ function typeOf({ type, converted_type: converted, logical_type: logical }: Elem
   if (kind === "DECIMAL") return "decimal";
   if (kind === "DATE") return "date";
   if (kind.startsWith("TIMESTAMP") || type === "INT96") return "timestamp";
-  if (kind === "JSON" || kind === "BSON" || kind === "VARIANT" || kind === "GEOMETRY" || kind === "GEOGRAPHY") return "json";
+  if (kind === "JSON" || kind === "VARIANT" || kind === "GEOMETRY" || kind === "GEOGRAPHY") return "json";
   if (kind === "FLOAT16" || type === "FLOAT" || type === "DOUBLE") return "double";
   if (type === "BOOLEAN") return "boolean";
   if (kind.startsWith("TIME")) return "text";
@@ -85,8 +87,12 @@ function rowOf(
 
 function cellOf(type: ColumnType, value: unknown, scale: number): Cell {
   if (value === null || value === undefined) return null;
-  if (type === "decimal" && scale > 0) return scaled(value instanceof Uint8Array ? signed(value) : BigInt(value as bigint), scale);
-  if (value instanceof Uint8Array) return type === "decimal" ? String(signed(value)) : fromJson(type, textOf(value));
+  if (type === "decimal" && scale > 0)
+    return scaled(value instanceof Uint8Array ? signed(value) : BigInt(value as bigint), scale);
+  if (value instanceof Uint8Array) {
+    if (type === "decimal") return String(signed(value));
+    return type === "json" ? read("json", textOf(value)) : fromJson(type, textOf(value));
+  }
   if (typeof value === "object") return fromJson(type, JSON.parse(JSON.stringify(value, jsonOf)));
   return fromJson(type, value);
 }
@@ -101,10 +107,12 @@ function jsonOf(_: string, value: unknown): unknown {
   return value instanceof Uint8Array ? textOf(value) : value;
 }
 
-/** The library would make doubles of decimals: without their annotation they come as the integers that they are kept as. */
-function undecimal(metadata: FileMetaData): FileMetaData {
+/** The library would make doubles of decimals, and lose digits of JSON: without their annotation they come as they are kept. */
+function unannotated(metadata: FileMetaData): FileMetaData {
   const schema = metadata.schema.map((element) => {
-    if (!isDecimal(element)) return element;
+    const json =
+      element.num_children === undefined && (element.converted_type === "JSON" || element.logical_type?.type === "JSON");
+    if (!json && !isDecimal(element)) return element;
     const { converted_type: _, logical_type: __, ...raw } = element;
     return raw;
   });

@@ -75,8 +75,12 @@ async function rowSteps(
       return cast(step.types, columns, index);
     case "filter": {
       const type = await compiled(step, columns, index, typeOf);
-      if (type !== undefined && type !== "boolean") throw wrong(index, "filter.expression", `expected true or false, got a ${type}`);
-      return { columns, rows: [{ kind: "filter", expression: step.expression, columns: named(step.expression, columns), step: index }] };
+      if (type !== undefined && type !== "boolean")
+        throw wrong(index, "filter.expression", `expected true or false, got a ${type}`);
+      return {
+        columns,
+        rows: [{ kind: "filter", expression: step.expression, columns: named(step.expression, columns), step: index }],
+      };
     }
     case "derive":
       return derive(step, columns, index, typeOf);
@@ -125,7 +129,10 @@ async function derive(
   const place = before === -1 ? columns.length : before;
   const next = [...columns];
   next[place] = { name, type };
-  return { columns: next, rows: [{ kind: "derive", expression, columns: named(expression, columns), place, type, name, step: index }] };
+  return {
+    columns: next,
+    rows: [{ kind: "derive", expression, columns: named(expression, columns), place, type, name, step: index }],
+  };
 }
 
 async function compiled(

@@ -124,7 +124,9 @@ function meaningOf(error: unknown): unknown {
   if (code === undefined || !/^[0-9A-Z]{5}$/.test(code) || /^(?:08|53|57P|58|XX)/.test(code)) return error;
   if (code === "57014") return new JobError("the query took too long");
   // Our own SELECT stands in front of it.
-  return new JobError(`the query failed: ${error.message}${position === undefined ? "" : ` (near character ${Math.max(1, Number(position) - 15)})`}`);
+  return new JobError(
+    `the query failed: ${error.message}${position === undefined ? "" : ` (near character ${Math.max(1, Number(position) - 15)})`}`,
+  );
 }
 
 /** By the types' OIDs (pg_type.dat); all others come as texts. */

@@ -43,7 +43,12 @@ export function chosenColumns(table: UserTable, names: readonly string[]): reado
 }
 
 /** Reads. @throws ABORTED when the table is loaded or deleted meanwhile. */
-export async function* readTable(db: Database, table: UserTable, columns: readonly Column[], reading: Reading): AsyncGenerator<Batch> {
+export async function* readTable(
+  db: Database,
+  table: UserTable,
+  columns: readonly Column[],
+  reading: Reading,
+): AsyncGenerator<Batch> {
   const name = sqlName(table.userId, table.name);
   let after = reading.afterRow;
   let left = reading.maxRows === 0 ? Number.POSITIVE_INFINITY : reading.maxRows;
@@ -93,7 +98,15 @@ function* parts(rows: readonly Cell[][], lines: readonly number[]) {
 
 function batchOf(columns: readonly Column[], rows: readonly Cell[][], layout: Reading["layout"]): Batch["batch"] {
   if (layout === "columns") {
-    return { rowCount: rows.length, values: columns.map(({ type }, place) => valuesOf(type, rows.map((row) => row[place] ?? null))) };
+    return {
+      rowCount: rows.length,
+      values: columns.map(({ type }, place) =>
+        valuesOf(
+          type,
+          rows.map((row) => row[place] ?? null),
+        ),
+      ),
+    };
   }
   const objects = rows.map((row) => {
     const object: JsonObject = {};

@@ -8,7 +8,17 @@ import type { Database } from "#mesh/storage/database.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import type { Folder } from "./folder.ts";
 import type { FileFormat } from "./job.ts";
-import { complete, countUploads, dropBroken, findUpload, getUpload, grow, insertUpload, keptBytes, type Upload } from "./upload-store.ts";
+import {
+  complete,
+  countUploads,
+  dropBroken,
+  findUpload,
+  getUpload,
+  grow,
+  insertUpload,
+  keptBytes,
+  type Upload,
+} from "./upload-store.ts";
 
 /** What uploads work with. */
 export interface ReceiveParts {
@@ -67,7 +77,8 @@ export async function receive(parts: ReceiveParts, incoming: Incoming, bytes: As
       const hash = createHash("sha256");
       let looked = 0;
       for await (const some of inTime(bytes, parts.uploadTimeoutMs)) {
-        if (lost) throw aborted("the upload was given up meanwhile, since this process was not heard of in time: upload it again");
+        if (lost)
+          throw aborted("the upload was given up meanwhile, since this process was not heard of in time: upload it again");
         size += some.length;
         if (size > parts.maxUploadBytes) throw tooLarge(`an upload has at most ${parts.maxUploadBytes} bytes`);
         hash.update(some);
@@ -86,7 +97,9 @@ export async function receive(parts: ReceiveParts, incoming: Incoming, bytes: As
       await file.close();
     }
   } catch (error) {
-    await folder.removeUpload(id).catch((err: unknown) => log.warn({ err, upload: id }, "cannot delete a file; the sweeper will"));
+    await folder
+      .removeUpload(id)
+      .catch((err: unknown) => log.warn({ err, upload: id }, "cannot delete a file; the sweeper will"));
     await runWithoutContext(() => dropBroken(db, id, leaseId)).catch((err: unknown) =>
       log.warn({ err, upload: id }, "cannot forget an upload that broke off; its lease will end"),
     );
@@ -112,7 +125,8 @@ async function begin(parts: ReceiveParts, incoming: Incoming): Promise<{ id: str
   if (await insertUpload(db, { ...incoming, ...times, id, leaseId, folder: folder.id })) return { id, leaseId };
   const before = await findUpload(db, incoming.caller, incoming.requestId ?? "");
   const same = before?.userId === incoming.userId && before.fileName === incoming.fileName && before.format === incoming.format;
-  if (before !== undefined && !same) throw alreadyExists(`request_id ${JSON.stringify(incoming.requestId)} came before with another file`);
+  if (before !== undefined && !same)
+    throw alreadyExists(`request_id ${JSON.stringify(incoming.requestId)} came before with another file`);
   if (before?.complete) return { done: before };
   throw aborted(`request_id ${JSON.stringify(incoming.requestId)} is being uploaded in another call`);
 }
@@ -129,7 +143,10 @@ function tooLarge(message: string) {
   return resourceExhausted(message, 60_000);
 }
 
-async function writeAll(file: { write(bytes: Uint8Array, offset: number): Promise<{ bytesWritten: number }> }, bytes: Uint8Array) {
+async function writeAll(
+  file: { write(bytes: Uint8Array, offset: number): Promise<{ bytesWritten: number }> },
+  bytes: Uint8Array,
+) {
   for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
 }
 

@@ -2,7 +2,16 @@
 import { createHash } from "node:crypto";
 import type { CreateJobRequest } from "#gen/etl/v1/etl_pb.ts";
 import type { FileSource, Load as LoadMessage, QuerySource, Step } from "#gen/etl/v1/job_pb.ts";
-import { alreadyExists, failedPrecondition, invalidArgument, notFound, notYours, permissionDenied, resourceExhausted, unavailable } from "#mesh/errors.ts";
+import {
+  alreadyExists,
+  failedPrecondition,
+  invalidArgument,
+  notFound,
+  notYours,
+  permissionDenied,
+  resourceExhausted,
+  unavailable,
+} from "#mesh/errors.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import type { Column } from "./column.ts";
@@ -39,12 +48,15 @@ export async function createJob(parts: RequestParts, request: CreateJobRequest, 
   const requestId = request.requestId === "" ? undefined : request.requestId.toLowerCase();
   const asked = requestJson(request);
   const maxRejects = Number(request.maxRejects ?? mostRejects);
-  const contentHash = createHash("sha256").update(JSON.stringify([userId, asked, maxRejects])).digest("hex");
+  const contentHash = createHash("sha256")
+    .update(JSON.stringify([userId, asked, maxRejects]))
+    .digest("hex");
   if (requestId !== undefined) {
     const before = await findByRequestId(db, caller, requestId);
     if (before !== undefined) return same(before, contentHash, requestId);
   }
-  if ((await countOpen(db, userId)) >= maxOpen) throw resourceExhausted(`a user has at most ${maxOpen} jobs that have not ended`, 10_000);
+  if ((await countOpen(db, userId)) >= maxOpen)
+    throw resourceExhausted(`a user has at most ${maxOpen} jobs that have not ended`, 10_000);
   const { input, upload } = await inputOf(parts, request, who, userId);
   const stages = await planStages(input.columns, request.steps.map(stepOf), (expression, columns) =>
     parts.workers.compile({ kind: "compile", expression, columns }),
@@ -52,7 +64,16 @@ export async function createJob(parts: RequestParts, request: CreateJobRequest, 
   const load = loadOf(request.load, stages.at(-1)?.output ?? []);
   await assertFree(db, userId, load);
   const now = clock();
-  const draft = { caller, requestId, contentHash, userId, request: asked, plan: { input, stages, load }, maxRejects, createTime: now };
+  const draft = {
+    caller,
+    requestId,
+    contentHash,
+    userId,
+    request: asked,
+    plan: { input, stages, load },
+    maxRejects,
+    createTime: now,
+  };
   const id = uuidv7(now);
   const of = { uploadId: upload?.id, folder: upload?.folder, totalBytes: upload?.sizeBytes ?? 0 };
   return db.transaction(async (tx) => {
@@ -146,7 +167,10 @@ function stepOf({ kind }: Step, index: number): AskedStep {
     case "rename":
       return { kind: "rename", names: kind.value.names };
     case "cast":
-      return { kind: "cast", types: Object.fromEntries(Object.entries(kind.value.types).map(([name, type]) => [name, typed(type)])) };
+      return {
+        kind: "cast",
+        types: Object.fromEntries(Object.entries(kind.value.types).map(([name, type]) => [name, typed(type)])),
+      };
     case "filter":
       return { kind: "filter", expression: kind.value.expression };
     case "derive": {
@@ -167,7 +191,11 @@ function aggregate({ groupBy, measures }: Extract<Step["kind"], { case: "aggrega
   return {
     kind: "aggregate",
     groupBy,
-    measures: measures.map((one) => ({ fn: nameOf(functionNames, one.function) ?? "count", column: one.column || undefined, name: one.name })),
+    measures: measures.map((one) => ({
+      fn: nameOf(functionNames, one.function) ?? "count",
+      column: one.column || undefined,
+      name: one.name,
+    })),
   };
 }
 

@@ -36,7 +36,8 @@ function one(step: RowStep): RowFunction {
       const { evaluate } = compile(step.expression, step.columns);
       return (row) => {
         const kept = naming(`steps[${step.step}].filter`, () => evaluate(row));
-        if (typeof kept !== "boolean") throw new CellError(`steps[${step.step}].filter: expected true or false, got something else`);
+        if (typeof kept !== "boolean")
+          throw new CellError(`steps[${step.step}].filter: expected true or false, got something else`);
         return kept ? row : undefined;
       };
     }

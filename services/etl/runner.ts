@@ -47,14 +47,19 @@ export function startRunner(options: RunnerOptions): Runner {
       if (!(await renew(db, claim, clock()))) stop.abort(new LostClaim(`job ${job.id} is another's by now, or has ended`));
     };
     // While the database is away there is nobody either who could take the claim.
-    const beat = setInterval(() => keep().catch((err: unknown) => log.debug({ err, job: job.id }, "cannot renew a claim")), leaseMs / 3);
+    const beat = setInterval(
+      () => keep().catch((err: unknown) => log.debug({ err, job: job.id }, "cannot renew a claim")),
+      leaseMs / 3,
+    );
     const started = clock();
     try {
       await workOn(options, job, claim, stop.signal);
       ended.add(1, { outcome: "succeeded" });
       log.info({ job: job.id, ms: clock() - started, attempt: job.attempts }, "a job succeeded");
     } catch (error) {
-      await after(job, claim, error).catch((err: unknown) => log.warn({ err, job: job.id }, "cannot give a job back; its claim will end"));
+      await after(job, claim, error).catch((err: unknown) =>
+        log.warn({ err, job: job.id }, "cannot give a job back; its claim will end"),
+      );
     } finally {
       clearInterval(beat);
     }

@@ -1,6 +1,7 @@
 /** The SQL of staging tables: where the rows of a job wait for its end. */
-import type { Queryable } from "#mesh/storage/database.ts";
+
 import { copyIn } from "#mesh/storage/copy.ts";
+import type { Queryable } from "#mesh/storage/database.ts";
 import type { Cell } from "./cell.ts";
 import { type Column, quoted, rowColumn, sqlTypeOf } from "./column.ts";
 import { combineSql } from "./combine.ts";
@@ -15,9 +16,7 @@ export function stagingTable(jobId: string, stage: number, what: "rows" | "all")
 export async function makeStaging(tx: Queryable, table: string, columns: readonly Column[]): Promise<void> {
   const own = columns.map(({ name, type }) => `, ${quoted(name)} ${sqlTypeOf[type]}`).join("");
   // Rows come once and are read once: nothing is gained by cleaning up behind them.
-  await tx.query(
-    `CREATE TABLE IF NOT EXISTS ${table} (${rowColumn} bigint NOT NULL${own}) WITH (autovacuum_enabled = false)`,
-  );
+  await tx.query(`CREATE TABLE IF NOT EXISTS ${table} (${rowColumn} bigint NOT NULL${own}) WITH (autovacuum_enabled = false)`);
 }
 
 /** Adds rows, in the text format of COPY with the row's number first. */

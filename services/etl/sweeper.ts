@@ -2,8 +2,8 @@
 import { stat } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { Database } from "#mesh/storage/database.ts";
-import type { Folder } from "./folder.ts";
 import { expireJobs, knownOutputs } from "./expiry-store.ts";
+import type { Folder } from "./folder.ts";
 import { dropStaging, endedWithStaging } from "./staging-store.ts";
 import { dropUpload, expiredUploads, knownUploads } from "./upload-store.ts";
 

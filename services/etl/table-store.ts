@@ -1,6 +1,7 @@
 /** The SQL of the users' tables: each user's are in a schema of their own. Times go in and out as milliseconds since the epoch. */
-import { badPageToken } from "#mesh/storage/page.ts";
+
 import type { Queryable } from "#mesh/storage/database.ts";
+import { badPageToken } from "#mesh/storage/page.ts";
 import { type Column, quoted, rowColumn } from "./column.ts";
 import { JobError, type Load } from "./job.ts";
 
@@ -90,7 +91,9 @@ export async function moveToTable(tx: Queryable, move: TableMove, now: number): 
   await tx.query(`CREATE SCHEMA IF NOT EXISTS ${schemaOf(userId)}`);
   if (before !== undefined && load.mode === "append") {
     if (JSON.stringify(before.columns) !== JSON.stringify(made)) {
-      throw new JobError(`table ${load.table} has other columns: ${before.columns.map(({ name, type }) => `${name} ${type}`).join(", ")}`);
+      throw new JobError(
+        `table ${load.table} has other columns: ${before.columns.map(({ name, type }) => `${name} ${type}`).join(", ")}`,
+      );
     }
     const names = made.map(({ name }) => quoted(name)).join(", ");
     await tx.query(

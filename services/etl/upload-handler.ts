@@ -70,7 +70,8 @@ const byType: Readonly<Record<string, FileFormat>> = {
 export function formatOf(fileName: string, contentType: string): FileFormat {
   const ending = /\.([a-z]+)$/i.exec(fileName)?.[1]?.toLowerCase() ?? "";
   const type = contentType.split(";")[0]?.trim().toLowerCase() ?? "";
-  const format = (Object.hasOwn(byEnding, ending) ? byEnding[ending] : undefined) ?? (Object.hasOwn(byType, type) ? byType[type] : undefined);
+  const format =
+    (Object.hasOwn(byEnding, ending) ? byEnding[ending] : undefined) ?? (Object.hasOwn(byType, type) ? byType[type] : undefined);
   if (format !== undefined) return format;
   throw wrong("format", "expected a format, since neither the file's name nor its content type tells it");
 }

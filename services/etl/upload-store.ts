@@ -18,7 +18,8 @@ export interface Upload {
 }
 
 /** An upload that begins. */
-export interface NewUpload extends Pick<Upload, "id" | "userId" | "fileName" | "format" | "folder" | "createTime" | "expireTime"> {
+export interface NewUpload
+  extends Pick<Upload, "id" | "userId" | "fileName" | "format" | "folder" | "createTime" | "expireTime"> {
   readonly caller: string;
   readonly requestId: string | undefined;
   readonly leaseId: string;

@@ -195,7 +195,13 @@ export async function succeed(tx: Queryable, claim: Claim, outcome: Outcome, now
 }
 
 /** Fails a claimed job. Does nothing when the claim is lost. */
-export async function fail(q: Queryable, { jobId, leaseId }: Claim, reason: string, now: number, retentionMs: number): Promise<void> {
+export async function fail(
+  q: Queryable,
+  { jobId, leaseId }: Claim,
+  reason: string,
+  now: number,
+  retentionMs: number,
+): Promise<void> {
   await q.query(
     `UPDATE job SET status = 'failed', failure_reason = $3, ${ending(4)}
      WHERE id = $1 AND lease_id = $2 AND status = 'running'`,

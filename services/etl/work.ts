@@ -8,7 +8,7 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { VectorService } from "#gen/vector/v1/vector_pb.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import type { Chunk } from "./chunk.ts";
-import { chunksOf, type ChunkParts } from "./chunks.ts";
+import { type ChunkParts, chunksOf } from "./chunks.ts";
 import type { Folder } from "./folder.ts";
 import { columnsOf, type Job, JobError, type Stage } from "./job.ts";
 import { firstPosition } from "./job-store.ts";
@@ -48,12 +48,16 @@ export async function workOn(parts: WorkParts, job: Job, claim: Claim, signal: A
     let from = index === 0 ? undefined : stagingTable(job.id, index - 1, "all");
     if (index === 0 || stage.rows.length > 0) {
       const to = stagingTable(job.id, index, "rows");
-      if (!done) rowsStaged = await stageRows(parts, job, claim, { stage, index, position, rowsStaged, from, to, totals }, signal);
+      if (!done)
+        rowsStaged = await stageRows(parts, job, claim, { stage, index, position, rowsStaged, from, to, totals }, signal);
       if (from !== undefined) await dropLater(parts, claim, from);
       from = to;
     }
     signal.throwIfAborted();
-    rowsStaged = await endStage(parts, job, claim, { stage, index, from: from ?? "", rowsStaged });
+    // The rows of a stage that has row steps are counted from their beginning.
+    const anew = (stages[index + 1]?.rows.length ?? 0) > 0;
+    const rows = await endStage(parts, job, claim, { stage, index, from: from ?? "", rowsStaged, anew });
+    rowsStaged = anew ? 0 : rows;
     position = { offset: 0, line: 0 };
     done = false;
   }
@@ -111,9 +115,12 @@ async function stageRows(parts: WorkParts, job: Job, claim: Claim, staging: Stag
       staged += chunk.staged;
       const worst = chunk.rejects[chunk.rejects.length - excess];
       if (worst !== undefined && excess > 0) {
-        throw new JobError(`more than ${job.maxRejects} rows were rejected, the last of them at line ${worst.line}: ${worst.reason}`);
+        throw new JobError(
+          `more than ${job.maxRejects} rows were rejected, the last of them at line ${worst.line}: ${worst.reason}`,
+        );
       }
-      if (totals.bytes > room) throw new JobError(`a user's tables and the rows of a job have at most ${parts.maxTableBytes} bytes`);
+      if (totals.bytes > room)
+        throw new JobError(`a user's tables and the rows of a job have at most ${parts.maxTableBytes} bytes`);
     }
   } finally {
     void chunks.return?.(undefined).catch(() => undefined);
@@ -146,7 +153,13 @@ async function endStage(
   { db, clock }: WorkParts,
   job: Job,
   claim: Claim,
-  at: { readonly stage: Stage; readonly index: number; readonly from: string; readonly rowsStaged: number },
+  at: {
+    readonly stage: Stage;
+    readonly index: number;
+    readonly from: string;
+    readonly rowsStaged: number;
+    readonly anew: boolean;
+  },
 ): Promise<number> {
   const { stage, index, from } = at;
   return db.transaction(
@@ -154,7 +167,7 @@ async function endStage(
       const { combine, staged, output } = stage;
       const to = stagingTable(job.id, index, "all");
       const rows = combine === undefined ? at.rowsStaged : await combineRows(tx, from, to, combine, staged, output);
-      await stageDone(tx, claim, rows, clock());
+      await stageDone(tx, claim, at.anew ? 0 : rows, clock());
       return rows;
     },
     { timeoutMs: longMs },

@@ -4,7 +4,7 @@ import { Piscina } from "piscina";
 import type { Chunk, ChunkTask, Head, HeadTask } from "./chunk.ts";
 import type { CompileTask, Done, Task } from "./chunk-worker.ts";
 import type { ColumnType } from "./column.ts";
-import type { EncodeTask, Encoded } from "./encode-rows.ts";
+import type { Encoded, EncodeTask } from "./encode-rows.ts";
 import { JobError } from "./job.ts";
 
 /** Does tasks off the event loop. Each rejects with JobError for what is wrong with what the user gave. */
@@ -58,7 +58,8 @@ export function openWorkers(threads: number): Workers {
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (late.signal.aborted) throw new JobError(`a stretch of rows took more than ${taskTimeoutMs / 1000} s of computing`);
-      if ((error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY") throw new JobError("a stretch of rows took more than 128 MB of memory");
+      if ((error as { code?: unknown }).code === "ERR_WORKER_OUT_OF_MEMORY")
+        throw new JobError("a stretch of rows took more than 128 MB of memory");
       throw error;
     } finally {
       clearTimeout(timer);
