@@ -33,6 +33,8 @@ export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> 
   const { messageId } = await owner.post("/api/v1/queue/mine/publish", { message: { data: 1, delay: "3600s" } });
   await owner.post("/api/v1/events", { key: owner.id, type: "mine.made", data: {} });
   await owner.post("/api/v1/event-groups/g:replay", { fromOffset: "1" });
+  await owner.post("/api/v1/collections", { collection: { name: "mine" } });
+  await owner.post("/api/v1/collections/mine/items", { items: [{ id: "note", text: "Nobody else's." }] });
   return {
     account_id: account,
     from_account_id: account,
@@ -44,6 +46,8 @@ export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> 
     "queue.v1/queue": "mine",
     "queue.v1/name": "mine",
     message_id: messageId,
+    "vector.v1/collection": "mine",
+    "vector.v1/id": "note",
     "events.v1/owner": `user:${owner.id}`,
     user_id: owner.id,
     notification_id: notification,
@@ -67,7 +71,7 @@ async function paid(owner: PlatformPerson, accountId: string): Promise<{ readonl
 }
 
 /** Names that do not end on `_id` and name objects all the same, as `package/field`. */
-export const extraNames: readonly string[] = ["queue.v1/queue", "queue.v1/name", "events.v1/owner"];
+export const extraNames: readonly string[] = ["queue.v1/queue", "queue.v1/name", "events.v1/owner", "vector.v1/collection"];
 
 /** Methods whose field may name another's object, and what they answer then: `contract/Method field`, with the code that tells nothing. */
 export const harmless: Readonly<Record<string, Code | 0>> = {
@@ -125,6 +129,16 @@ export const validRequests: Readonly<Record<string, JsonValue>> = {
   "queue.v1.QueueService/ExtendVisibility": { ackTokens: ["t"], visibilityTimeout: "1s" },
   "queue.v1.QueueService/CancelScheduled": { queue: "mine", messageId: nobody },
   "queue.v1.QueueService/Subscribe": { credits: 1 },
+  "vector.v1.VectorService/Search": { query: "note", collection: "mine" },
+  "vector.v1.VectorService/CreateCollection": { collection: { name: "other" } },
+  "vector.v1.VectorService/GetCollection": { collection: "mine" },
+  "vector.v1.VectorService/DeleteCollection": { collection: "mine" },
+  "vector.v1.VectorService/BatchUpsertItems": { collection: "mine", items: [{ id: "note", text: "Mine now." }] },
+  "vector.v1.VectorService/UpsertItems": { collection: "mine", items: [{ id: "note", text: "Mine now." }] },
+  "vector.v1.VectorService/GetItem": { collection: "mine", id: "note" },
+  "vector.v1.VectorService/ListItems": { collection: "mine" },
+  "vector.v1.VectorService/DeleteItems": { collection: "mine", ids: ["note"] },
+  "vector.v1.VectorService/DeleteItem": { collection: "mine", id: "note" },
   "notification.v1.NotificationService/Send": {
     channel: "CHANNEL_EMAIL",
     recipient: "a@example.com",

@@ -61,7 +61,6 @@ export function vectorHandlers(parts: HandlerParts): Implementation {
     async deleteCollection({ collection, userId }) {
       const { id } = await ownCollection(db, ownerOf(currentWho(), userId), collection);
       await deleteCollection(db, id);
-      await indexes.catchUp(id);
       return {};
     },
 

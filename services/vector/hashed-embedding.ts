@@ -2,9 +2,9 @@
  * The built-in embedding: hashed n-grams, weighted by how rare a word is. Pure: a text has the same vector everywhere and for ever, so a change
  * of anything here is a new model name.
  *
- * A feature is a word, a pair of neighbouring words, or 3 to 5 letters of a word with its borders (`<mesh>`: `<me`, `mes`, `esh`, ...). Features
- * of the same text at different places count 1 + ln(times); each is added to two numbers of the vector, chosen with their signs by its hash
- * (Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009), and the vector is scaled to length 1.
+ * A feature is a word, a pair of neighbouring words, or four letters of a word of five or more with its borders (`<meshes>`: `<mes`, `mesh`, ...).
+ * Features that come several times count 1 + ln(times); each is added to one number of the vector, chosen with its sign by its hash (Weinberger et
+ * al., "Feature Hashing for Large Scale Multitask Learning", 2009), and the vector is scaled to length 1.
  */
 import { commonWords } from "./common-words.ts";
 import { hashOf, singular, wordsOf } from "./words.ts";
@@ -17,19 +17,18 @@ export const defaultDimensions = 256;
 
 /** How much the pairs of words, and the letters of a word together, count beside the word. */
 const pairWeight = 0.4;
-const letterWeight = 1;
-/** Letters of a word that are looked at. */
+const letterWeight = 2;
+/** Letters that a feature has, and letters of a word that are looked at. */
+const gramLetters = 4;
 const maxLetters = 24;
 
 /** The vector of a text: length 1, or all 0 for a text without a letter or digit. */
 export function embedHashed(text: string, dimensions: number): Float32Array<ArrayBuffer> {
   const vector = new Float32Array(dimensions);
   for (const [feature, weight] of featuresOf(text)) {
-    for (let seed = 1; seed <= 2; seed++) {
-      const hash = hashOf(feature, seed);
-      const at = (hash >>> 1) % dimensions;
-      vector[at] = (vector[at] ?? 0) + (hash & 1 ? weight : -weight);
-    }
+    const hash = hashOf(feature, 1);
+    const at = (hash >>> 1) % dimensions;
+    vector[at] = (vector[at] ?? 0) + (hash & 1 ? weight : -weight);
   }
   let square = 0;
   for (const value of vector) square += value * value;
@@ -55,12 +54,10 @@ function featuresOf(text: string): Map<string, number> {
     if (before !== "") add(`${before} ${word}`, pairWeight * Math.sqrt(rare * rarity(before)));
     before = word;
     const bordered = `<${word.slice(0, maxLetters)}>`;
-    if (bordered.length < 6) continue;
-    const grams = 3 * bordered.length - 9;
+    if (bordered.length < gramLetters + 3) continue;
+    const grams = bordered.length - gramLetters + 1;
     const weight = (letterWeight * rare) / Math.sqrt(grams);
-    for (let size = 3; size <= 5; size++) {
-      for (let at = 0; at + size <= bordered.length; at++) add(bordered.slice(at, at + size), weight);
-    }
+    for (let from = 0; from < grams; from++) add(bordered.slice(from, from + gramLetters), weight);
   }
   const features = new Map<string, number>();
   for (const [feature, weight] of weights) features.set(feature, weight * (1 + Math.log(times.get(feature) ?? 1)));

@@ -19,7 +19,8 @@ export function openIndexHome(dataDir: string): IndexHome {
     const path = join(dataDir, `index-${number}`);
     const lock = join(path, "pid");
     mkdirSync(path, { recursive: true });
-    if (!claim(lock) && !(isStale(lock) && (rmSync(lock, { force: true }), claim(lock)))) continue;
+    if (isStale(lock)) rmSync(lock, { force: true });
+    if (!claim(lock)) continue;
     held.add(lock);
     return {
       path,

@@ -157,7 +157,8 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
     const index = open.get(id);
     if (index === undefined) return;
     await follow(index);
-    if (index.state.rows === 0 && (await getCollection(db, id)) === undefined && open.get(id) === index) await forget(id, true);
+    const gone = (await getCollection(db, id)) === undefined;
+    if (gone && open.get(id) === index) await forget(id, true);
   };
 
   const listening = await db.listen(
