@@ -2,6 +2,7 @@
  * Example calls of the routes that older programs use, one row each, in an order that tells a story: what a row keeps, later
  * rows name as `{name}` in their path, body or token.
  */
+import { etlCalls } from "./alias-calls/etl.ts";
 import { vectorCalls } from "./alias-calls/vector.ts";
 
 /** One call and what it must be answered. */
@@ -307,6 +308,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...sensorCalls,
   ...eventCalls,
   ...queueCalls,
+  ...etlCalls,
   ...vectorCalls,
   // Last, since they end what the others need.
   {

@@ -31,6 +31,7 @@ export const platform: readonly PlatformService[] = [
   service("sensor", 7006, []),
   service("events", 7007, []),
   service("queue", 7008, []),
+  service("etl", 7011, []),
   service("vector", 7012, []),
   {
     name: "gateway",
