@@ -26,17 +26,16 @@ export function read(type: ColumnType, text: string): string {
 export function cast(to: ColumnType, from: ColumnType, cell: Cell): Cell {
   if (cell === null || from === to) return cell;
   if (from === "json") return castJson(to, cell);
-  if (to === "json")
-    return fromText.has(from) ? JSON.stringify(cell) : from === "boolean" ? String(cell === "t") : numberJson(cell);
+  if (from === "text") {
+    const trimmed = cell.trim();
+    return trimmed === "" ? null : read(to, trimmed);
+  }
+  if (to === "json") return castToJson(from, cell);
   if (to === "text") return from === "boolean" ? String(cell === "t") : cell;
   if (to === "date" && from === "timestamp") return new Date(toIso(cell)).toISOString().slice(0, 10);
   if (to === "timestamp" && from === "date") return `${cell}T00:00:00Z`;
   if (to === "integer" && (from === "double" || from === "decimal")) return whole(cell);
   if (to === "integer" && from === "boolean") return cell === "t" ? "1" : "0";
-  if (from === "text") {
-    const trimmed = cell.trim();
-    return trimmed === "" ? null : read(to, trimmed);
-  }
   if ((to === "double" || to === "decimal") && (from === "integer" || from === "double" || from === "decimal")) {
     return read(to, cell);
   }
@@ -74,8 +73,6 @@ export function parseJson(text: string): unknown {
 export function shown(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text);
 }
-
-const fromText: ReadonlySet<ColumnType> = new Set<ColumnType>(["text", "timestamp", "date"]);
 
 const readers: Readonly<Record<ColumnType, (text: string) => string>> = {
   text: readText,
@@ -202,6 +199,11 @@ function castJson(to: ColumnType, cell: string): Cell {
   const value = parseJson(cell);
   if (to === "text" && typeof value === "string") return readText(value);
   return to === "text" && value !== null ? cell : fromJson(to, value);
+}
+
+function castToJson(from: ColumnType, cell: string): string {
+  if (from === "boolean") return String(cell === "t");
+  return from === "timestamp" || from === "date" ? JSON.stringify(cell) : numberJson(cell);
 }
 
 /** NaN and the infinities are no JSON. */
