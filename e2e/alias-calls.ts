@@ -5,6 +5,7 @@
 import { type AliasCall, anything } from "./alias-calls/alias-call.ts";
 import { calculationCalls } from "./alias-calls/calculation.ts";
 import { discoveryCalls } from "./alias-calls/discovery.ts";
+import { etlCalls } from "./alias-calls/etl.ts";
 import { metricsCalls } from "./alias-calls/metrics.ts";
 import { vectorCalls } from "./alias-calls/vector.ts";
 
@@ -289,6 +290,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...discoveryCalls,
   ...metricsCalls,
   ...calculationCalls,
+  ...etlCalls,
   ...vectorCalls,
   // Last, since they end what the others need.
   {

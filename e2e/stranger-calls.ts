@@ -35,7 +35,10 @@ export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> 
   await owner.post("/api/v1/event-groups/g:replay", { fromOffset: "1" });
   await owner.post("/api/v1/collections", { collection: { name: "mine" } });
   await owner.post("/api/v1/collections/mine/items", { items: [{ id: "note", text: "Nobody else's." }] });
+  const { upload, job } = await extracted(owner);
   return {
+    upload_id: upload,
+    job_id: job,
     account_id: account,
     from_account_id: account,
     to_account_id: account,
@@ -56,6 +59,19 @@ export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> 
     // Only its owner knows of one that is there, so another's cannot be told from none.
     subscription_id: "0198a2b0-0000-7000-8000-000000000007",
   };
+}
+
+/** An upload, a table `mine` of its rows, and a job that has made a file of them. */
+async function extracted(owner: PlatformPerson): Promise<{ readonly upload: string; readonly job: string }> {
+  const { id: upload } = await owner.post("/api/v1/etl/uploads?file_name=mine.ndjson", { secret: 1 });
+  const source = { file: { uploadId: upload } };
+  const jobs = [];
+  for (const load of [{ table: { table: "mine" } }, { file: {} }]) {
+    const { id } = await owner.post("/api/v1/etl/jobs", { source, load });
+    await until("the job to succeed", async () => (await owner.get(`/api/v1/etl/jobs/${id}`)).status === "STATUS_SUCCEEDED");
+    jobs.push(id);
+  }
+  return { upload, job: jobs[1] };
 }
 
 /** A payment that has come to its end. */
@@ -120,6 +136,11 @@ export const validRequests: Readonly<Record<string, JsonValue>> = {
   "sensor.v1.SensorService/RunTest": { sensorType: "temperature", sampleRateHz: 1, samples: [20] },
   "sensor.v1.SensorService/UploadSamples user_id": { sensorType: "temperature", sampleRateHz: 1, samples: [20] },
   "sensor.v1.SensorService/UploadSamples test_id": { samples: [20] },
+  "etl.v1.EtlService/UploadFile": { fileName: "a.csv" },
+  "etl.v1.EtlService/CreateJob": { source: { file: { uploadId: nobody } }, load: { file: {} } },
+  "etl.v1.EtlService/GetTable": { table: "mine" },
+  "etl.v1.EtlService/ReadTable": { table: "mine" },
+  "etl.v1.EtlService/DeleteTable": { table: "mine" },
   "events.v1.EventService/CommitOffset": { group: "g", offset: "1" },
   "events.v1.EventService/Replay": { group: "g", fromOffset: "1" },
   "events.v1.EventService/GetGroup": { group: "g" },

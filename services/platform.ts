@@ -35,6 +35,7 @@ export const platform: readonly PlatformService[] = [
   // Without a database: it is a view over the registry.
   { ...service("discovery", 7010, []), database: false },
   { ...service("calculation", 7014, []), database: false },
+  service("etl", 7011, []),
   service("vector", 7012, []),
   {
     name: "gateway",
