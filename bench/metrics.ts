@@ -42,7 +42,10 @@ export async function metrics(): Promise<void> {
 
   const mesh = undo.use(await startMesh([fakeDiscovery(() => targets)], { env: { METRICS_DATABASE_URL: await testDatabase() } }));
   const env = { PATH: process.env.PATH, ...mesh.env, HEDDLE_LOG_LEVEL: "warn" };
-  const service = spawn(process.execPath, ["services/metrics/service.ts"], { env, stdio: ["ignore", "inherit", "inherit"] });
+  // The heap is that of `heddle up`.
+  const flags = ["--max-old-space-size=192", "--max-semi-space-size=8"];
+  const command = [...flags, "services/metrics/service.ts"];
+  const service = spawn(process.execPath, command, { env, stdio: ["ignore", "inherit", "inherit"] });
   undo.defer(async () => {
     const exited = once(service, "exit");
     service.kill("SIGTERM");

@@ -31,6 +31,9 @@ const families: ReadonlyMap<string, { readonly method: readonly string[]; readon
 /** What the registry and people's tools ask of every process says nothing of its work. */
 const uncounted = /^grpc\.(health|reflection)\./;
 
+/** Buckets of one histogram, those of all instances together. */
+const maxBuckets = 200;
+
 /** Where the parts of one histogram are among the values of a reading. */
 export class CallSeries {
   readonly method: string;
@@ -72,6 +75,7 @@ export class CallSeries {
     else if (part === "_sum") this.sum = index;
     else if (le === Number.POSITIVE_INFINITY) this.all = index;
     else if (le !== undefined && !this.has(part, le, index)) {
+      if (this.#bounds.length === maxBuckets) throw new FormatError(0, `expected at most ${maxBuckets} buckets of calls`);
       if (this.#bounds.includes(le)) throw new FormatError(0, `there is another bucket with le = ${le}`);
       const at = this.#bounds.filter((bound) => bound < le).length;
       this.#bounds = this.#bounds.toSpliced(at, 0, le);

@@ -4,6 +4,7 @@ import { until } from "../../e2e/until.ts";
 import { Collector, type CollectorOptions } from "./collector.ts";
 import { ByteBudget } from "./fetch-text.ts";
 import { answering, callsText, callsType, fakeInstance } from "./metrics.fixture.ts";
+import { vocabularyLimits } from "./vocabulary.ts";
 
 const log = createLogger({ service: "metrics", instance: "test", level: "silent" });
 
@@ -100,7 +101,7 @@ describe("Collector", () => {
 
   it("begins a service's vocabulary anew when its instances filled it, and goes on", async () => {
     await using scope = new AsyncDisposableStack();
-    const collector = scope.use(collect({ vocabulary: { maxEntries: 100, maxMeasures: 10, maxMethods: 10 } }));
+    const collector = scope.use(collect({ vocabulary: { ...vocabularyLimits, maxEntries: 100 } }));
     let answers = 0;
     // Each answer brings ten series that were never there.
     const text = () =>

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { emptyReading, readExposition, TooLargeError } from "./exposition.ts";
+import { callsText, callsType } from "./metrics.fixture.ts";
 import { FormatError } from "./sample-key.ts";
-import { Vocabulary } from "./vocabulary.ts";
+import { Vocabulary, vocabularyLimits } from "./vocabulary.ts";
 
 const limits = { maxSamples: 1000, maxNew: 2000 };
 
@@ -149,9 +150,22 @@ describe("readExposition", () => {
   });
 
   it("stops when the vocabulary is full, and at its measures with the rest left out", () => {
-    const vocabulary = new Vocabulary({ maxEntries: 4, maxMeasures: 1, maxMethods: 1 });
+    const vocabulary = new Vocabulary({ ...vocabularyLimits, maxEntries: 4, maxMeasures: 1 });
     assert.deepEqual(read("# TYPE x gauge\nx 1\n# TYPE y gauge\ny 2\n", vocabulary).measures, { x: [1, 1] });
     assert.deepEqual([...vocabulary.truncated], ["measure"]);
     assert.throws(() => read("z 1\n", vocabulary), TooLargeError);
+  });
+
+  it("counts methods beyond its limit as other", () => {
+    const vocabulary = new Vocabulary({ ...vocabularyLimits, maxMethods: 1 });
+    read(
+      callsType + callsText("a", "OK", [1, 0, 0]) + callsText("b", "OK", [1, 0, 0]) + callsText("c", "OK", [1, 0, 0]),
+      vocabulary,
+    );
+    assert.deepEqual(
+      vocabulary.callSeries.map(({ method }) => method),
+      ["a", "other", "other"],
+    );
+    assert.deepEqual([...vocabulary.truncated], ["method"]);
   });
 });

@@ -16,6 +16,7 @@ import { toInstance, toMethod, toPoint, toService, toTraffic, toWholeService } f
 import type { Recorder } from "./recorder.ts";
 import type { Targets } from "./targets.ts";
 import { watchWindows } from "./watch.ts";
+import type { Window } from "./window.ts";
 
 /** What the handlers work with. */
 export interface HandlerParts {
@@ -34,13 +35,25 @@ export interface HandlerParts {
 /** How many methods and instances a summary names. */
 const summarySize = { methods: 10, problems: 100 };
 
+/** How long, in milliseconds, what was added up of the last minute stands while no window ends. */
+const freshMs = 1000;
+
 /** How many services a watch tells of. */
 const maxWatched = 1000;
 
 /** The contract and its methods. */
 export function metricsHandlers(parts: HandlerParts): Implementation {
   const { db, collector, recorder, targets, charts, streams, retention, intervalMs, clock } = parts;
-  const live = (): Live => liveOf(recorder.recent, collector.probes, clock(), streams);
+  let last: { readonly windows: readonly Window[]; readonly at: number; readonly live: Live } | undefined;
+
+  /** Added up once for all that ask within a second. */
+  function live(): Live {
+    const [windows, at] = [recorder.recent, clock()];
+    if (last === undefined || last.windows !== windows || Math.abs(at - last.at) > freshMs) {
+      last = { windows, at, live: liveOf(windows, collector.probes, at, streams) };
+    }
+    return last.live;
+  }
 
   function page(pageSize: number, pageToken: string) {
     const after = decodePageToken(pageToken);

@@ -35,6 +35,9 @@ const batch = 30;
 /** How much a process keeps that does not write, so that it can take over from one that died, in milliseconds. */
 const standbyMs = 120_000;
 
+/** How long the end of a process waits for the database, in milliseconds. */
+const finishMs = 5000;
+
 /** Between two rounds of forgetting, in milliseconds. */
 const forgetEveryMs = 60_000;
 
@@ -108,6 +111,13 @@ export class Recorder implements AsyncDisposable {
     this.#stop.abort();
     await this.#running;
     for (const listener of this.#listeners) listener();
+    // A database that hangs does not keep the process.
+    await Promise.race([this.#finish(), sleep(finishMs, undefined, { ref: false })]);
+  }
+
+  /** Writes the window that is not over, and lets another process write. */
+  async #finish(): Promise<void> {
+    await this.#writing;
     if (!this.writer || this.problem !== undefined) return;
     this.close(this.#options.clock());
     await this.flush();
@@ -126,7 +136,6 @@ export class Recorder implements AsyncDisposable {
       // A database that is slow does not keep the next window from being closed.
       void this.flush();
     }
-    await this.#writing;
   }
 
   async #flush(): Promise<void> {

@@ -31,6 +31,7 @@ const service = (name: string, ...ports: readonly string[]) => ({
     service: name,
     address: "10.0.0.1",
     port: 1,
+    contracts: ["a.v1.A"],
     meta: port === "" ? {} : { admin: port },
   })),
 });
@@ -80,11 +81,12 @@ describe("followTargets", () => {
     assert.equal(targets.heardAt, undefined);
   });
 
-  it("takes an instance without a good admin port without an address, and leaves outside programs without one out", async () => {
+  it("takes a process without a good admin port without an address, and leaves Consul and outside programs without one out", async () => {
     const outside = { id: "o", service: "o", address: "10.0.0.1", port: 1, meta: {}, outside: true };
     const services = [
       service("a", "", "x", "70000"),
       { name: "o", instances: [outside, { ...outside, id: "p", meta: { admin: "9" } }] },
+      { name: "consul", instances: [{ ...outside, id: "consul", outside: false }] },
     ];
     const { seen } = await followed(scripted([{ services, complete: true }]), ({ length }) => length > 0);
     assert.deepEqual(seen, [["a-0:undefined", "a-1:undefined", "a-2:undefined", "p:9"]]);

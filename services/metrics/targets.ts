@@ -71,10 +71,9 @@ export function followTargets({ discovery, log, clock, onChange }: TargetsOption
 }
 
 function targetsOf({ name, instances }: Service): Target[] {
-  // A program that neither is of the mesh nor names an admin port has no metrics to miss.
-  return instances
-    .filter(({ outside, meta }) => !outside || meta.admin !== undefined)
-    .map((instance) => targetOf(name, instance));
+  // What neither is a process of the mesh nor names an admin port, such as Consul itself, has no metrics to miss.
+  const measured = ({ outside, contracts, meta }: Instance) => meta.admin !== undefined || (!outside && contracts.length > 0);
+  return instances.filter(measured).map((instance) => targetOf(name, instance));
 }
 
 function targetOf(service: string, { id, address, meta }: Instance): Target {

@@ -52,6 +52,8 @@ export interface Counter {
 export interface VocabularyLimits {
   /** Lines. Default 50,000. */
   readonly maxEntries: number;
+  /** Characters of all lines. Default 16 Mi. */
+  readonly maxCharacters: number;
   /** Names of counters and gauges. Default 300. */
   readonly maxMeasures: number;
   /** Methods; the calls of others are counted under `other`. Default 500. */
@@ -59,7 +61,12 @@ export interface VocabularyLimits {
 }
 
 /** What a vocabulary holds when nothing else is said. */
-export const vocabularyLimits: VocabularyLimits = { maxEntries: 50_000, maxMeasures: 300, maxMethods: 500 };
+export const vocabularyLimits: VocabularyLimits = {
+  maxEntries: 50_000,
+  maxCharacters: 2 ** 24,
+  maxMeasures: 300,
+  maxMethods: 500,
+};
 
 /** The measure that tells when a process started, in seconds since the epoch. */
 const startTimeName = "process_start_time_seconds";
@@ -75,6 +82,7 @@ export class Vocabulary {
   readonly #measureOf = new Map<string, number>();
   readonly #calls = new Map<string, CallSeries>();
   readonly #methods = new Set<string>();
+  #characters = 0;
   /** What a text is expected to begin with. */
   readonly head: Entry = entry("", undefined, { comment: true });
   readonly counters: Counter[] = [];
@@ -91,7 +99,10 @@ export class Vocabulary {
 
   /** Whether it is full, so that a new one must be begun. */
   get full(): boolean {
-    return Math.max(this.#entries.size, this.#families.size) >= this.#limits.maxEntries;
+    return (
+      this.#characters >= this.#limits.maxCharacters ||
+      Math.max(this.#entries.size, this.#families.size) >= this.#limits.maxEntries
+    );
   }
 
   /** What is known of a line, also of one that no longer means what it did. */
@@ -159,8 +170,8 @@ export class Vocabulary {
   #counterPlace(name: string, known: number): { index: number } {
     const measure = this.#measureNamed(name, "counter");
     if (measure === -1) return { index: -1 };
-    const counter = this.counters.find(({ index, measure: of }) => index === known && of === measure);
-    if (counter !== undefined) return { index: known };
+    const same = known !== -1 && this.counters.some(({ index, measure: of }) => index === known && of === measure);
+    if (same) return { index: known };
     const index = this.size++;
     this.counters.push({ index, measure });
     return { index };
@@ -218,6 +229,7 @@ export class Vocabulary {
 
   #keep(made: Entry): Entry {
     this.#entries.set(made.key, made);
+    this.#characters += made.key.length;
     return made;
   }
 }
