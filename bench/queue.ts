@@ -83,7 +83,10 @@ async function measure({ publish, consume }: Subject): Promise<number> {
     }
   });
   const consuming = Array.from({ length: workers }, async () => {
-    while (consumed < messages) consumed += await consume();
+    while (consumed < messages) {
+      const count = await consume();
+      consumed += count;
+    }
   });
   await Promise.all([...publishing, ...consuming]);
   return (messages / (performance.now() - from)) * 1000;

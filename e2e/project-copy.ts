@@ -23,7 +23,7 @@ export function copyProject(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): ProjectCopy {
   const path = mkdtempSync(join(tmpdir(), "heddle-copy-"));
-  const folders = ["cli", "consul", "gateway", "gen", "mesh", "proto", "services"];
+  const folders = ["cli", "consul", "e2e", "gateway", "gen", "mesh", "proto", "services"];
   const files = [
     "package.json",
     "package-lock.json",

@@ -128,6 +128,10 @@ describe("README.md, the tour, pasted into a shell", () => {
     assert.match(seen, /^notification-2 is stopped$/m);
   });
 
+  it("tells how services work together, every promise kept", () => {
+    assert.match(said("demo shop"), /^8 promises kept, 0 broken$/m);
+  });
+
   it("confirms the address by the link in the first mail, which leads to this gateway", async () => {
     const folder = join(platform.dataDir, "notification/mail");
     const mails = readdirSync(folder).map((file) => readFileSync(join(folder, file), "utf8"));
@@ -141,6 +145,20 @@ describe("README.md, the tour, pasted into a shell", () => {
     const { status, body } = await request("GET", link);
     assert.deepEqual([status, body.email, body.emailVerified], [200, "ada@example.com", true]);
   });
+});
+
+describe("README.md, gateway/README.md and services/README.md", () => {
+  for (const file of ["README.md", "gateway/README.md", "services/README.md"]) {
+    it(`${file} links to files and pictures that are there`, () => {
+      const text = readFileSync(join(root, file), "utf8");
+      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)/g)].map(([, path = ""]) => path);
+      assert.notEqual(links.length, 0);
+      assert.deepEqual(
+        links.filter((path) => !existsSync(join(root, dirname(file), path))),
+        [],
+      );
+    });
+  }
 });
 
 describe("README.md, a contract and a service added by its steps", () => {

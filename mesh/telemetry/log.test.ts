@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { type CallContext, runWithContext } from "../context.ts";
+import { unavailable } from "../errors.ts";
 import { createLogger } from "./log.ts";
 import { isSecretName, redact } from "./redact.ts";
 
@@ -48,6 +49,20 @@ describe("createLogger", () => {
     assert.deepEqual(lines[0]?.headers, { Authorization: "[redacted]", "x-api-key": "[redacted]", host: "h" });
     assert.deepEqual(lines[0]?.list, [{ password: "[redacted]" }, 1]);
     assert.deepEqual([lines[1]?.refresh_token, lines[1]?.user], ["[redacted]", "ada"]);
+  });
+
+  it("a ConnectError is logged with its code by name and its details, without descriptors and metadata", () => {
+    const error = unavailable("the database is away", 1000, new Error("ECONNREFUSED"));
+    error.metadata.set("x-heddle-caller", "a-token");
+    const [line] = logLines((log) => log.error({ err: error }, "m"));
+    const { stack, ...fields } = (line?.err ?? {}) as Record<string, unknown>;
+    assert.match(String(stack), /^ConnectError: .*the database is away.*ECONNREFUSED/s);
+    assert.deepEqual(fields, {
+      type: "ConnectError",
+      code: "Unavailable",
+      message: "[unavailable] the database is away: ECONNREFUSED",
+      details: [{ type: "google.rpc.RetryInfo", value: { retryDelay: { seconds: 1, nanos: 0 } } }],
+    });
   });
 
   it("an error is logged with its message, stack and cause", () => {

@@ -1,6 +1,7 @@
 /** The log of a process: JSON lines on standard output, by pino. */
 import { type DestinationStream, destination, type Logger as PinoLogger, pino } from "pino";
 import { currentContext } from "../context.ts";
+import { errorFields } from "./error-fields.ts";
 import { redact } from "./redact.ts";
 
 /** A pino logger. Pass values as the first argument, a fixed sentence as the second: `log.info({ port }, "listening")`. */
@@ -26,6 +27,7 @@ export function createLogger(o: { service: string; instance: string; level: stri
       log: redact,
     },
     mixin: contextFields,
+    serializers: { err: errorFields },
   };
   return redactChildren(pino(options, o.destination ?? destination({ dest: 1, sync: true })));
 }

@@ -66,7 +66,8 @@ describe("events in the mesh", function () {
     assert.deepEqual(await sse("fromBeginning=true&types=cart.*", {}, 4), ["1", "2", "4", "6"]);
     assert.deepEqual(await sse("fromBeginning=true&types=cart.*", { "last-event-id": "2" }, 2), ["4", "6"]);
     for (const path of ["/kafka/stats", "/api/v1/events/stats"]) {
-      const stats = (await (await fetch(`${gateway.url}${path}`, { headers })).json()) as { relay: { configured: boolean } };
+      const init = { headers: { ...headers, accept: "application/json;emitDefaults=true" } };
+      const stats = (await (await fetch(`${gateway.url}${path}`, init)).json()) as { relay: { configured: boolean } };
       assert.equal(stats.relay.configured, false, path);
     }
     for (const path of ["/kafka/logs?pageSize=1", "/api/v1/events/logs?pageSize=1"]) {

@@ -90,20 +90,29 @@ export class OpenDeliveries {
     }
   }
 
+  /** Those of the numbers whose connection broke, and whose message may not have been delivered again. */
+  lost(queueId: string, numbers: readonly number[]): OpenDelivery[] {
+    return numbers.flatMap((number) => {
+      const lost = this.#lost.get(number);
+      return lost !== undefined && lost.queue.id === queueId && this.#isLast(lost) ? lost : [];
+    });
+  }
+
   /**
    * Takes note that deliveries whose connection broke are done: when the broker delivers them again they are not shown. Answers with those of
    * the numbers for which that holds; a message that was delivered again meanwhile is no longer theirs.
    */
   doneAfterLoss(queueId: string, numbers: readonly number[]): number[] {
-    return numbers.filter((number) => {
-      const lost = this.#lost.get(number);
-      if (lost === undefined || lost.queue.id !== queueId) return false;
-      const known = this.#known.get(keyOf(lost.incoming));
-      if (known === undefined || known.done || known.deliveries > lost.deliveryCount) return false;
-      known.done = true;
+    return this.lost(queueId, numbers).map(({ number, incoming, deliveryCount }) => {
+      this.#known.set(keyOf(incoming), { deliveries: deliveryCount, done: true });
       this.#lost.delete(number);
-      return true;
+      return number;
     });
+  }
+
+  #isLast({ incoming, deliveryCount }: OpenDelivery): boolean {
+    const known = this.#known.get(keyOf(incoming));
+    return known !== undefined && !known.done && known.deliveries <= deliveryCount;
   }
 
   /** Whether a message is done, as far as is known here. */
@@ -137,7 +146,7 @@ export function fromToken(token: string): TokenParts | undefined {
   return { instance: bytes.toString("hex", 0, 8), number: bytes.readUIntBE(8, 6) };
 }
 
-/** The same id is another message when it is published again. */
-function keyOf({ messageId, run }: Incoming): string {
+/** Names a message: the same id is another one when it is published again. */
+export function keyOf({ messageId, run }: Incoming): string {
   return `${messageId}/${run}`;
 }

@@ -3,7 +3,7 @@
  *
  * RabbitMQ keeps what can be delivered. PostgreSQL keeps what it cannot: messages that are not due (a ladder of TTL queues could neither list nor
  * cancel them), those that a consumer gave back (with the count of their deliveries, which a classic queue does not keep), those that were published
- * with a deduplication key (in one transaction with it), and dead letters. Classic rather than quorum queues, since only they have priorities
+ * with a deduplication key (in one transaction with it), dead letters, and what was settled last in ordered queues. Classic rather than quorum queues, since only they have priorities
  * and basic.get, by which a pull takes as many as it asks for and hides no others.
  */
 import type { Logger } from "pino";
@@ -22,6 +22,7 @@ import { RabbitLane } from "./rabbit-lane.ts";
 import { toRabbit } from "./rabbit-message.ts";
 import { type Outgoing, RabbitPublisher } from "./rabbit-publisher.ts";
 import { createSettling } from "./rabbit-settling.ts";
+import { claimHold, forgetSettled } from "./settled-store.ts";
 import { queueById } from "./store.ts";
 
 /** What it works with. */
@@ -69,11 +70,13 @@ export async function openRabbitBackend(options: RabbitOptions): Promise<Backend
     }),
   );
   const publisher = new RabbitPublisher(connection);
-  const parts = { connection, deliveries, clock, nameOf, restore, wake, announce };
+  const claim = (queueId: string) => claimHold(db, queueId, deliveries.instance);
+  const parts = { connection, deliveries, clock, nameOf, restore, wake, announce, claim };
   const relay = undo.use(startHeldRelay({ db, log, clock, publish: publishHeld }));
   const settling = createSettling({ db, deliveries, clock, wake, kick: () => relay.kick() });
   undo.use(startPeriodic("sweep expired deliveries", sweepMs, settling.sweep, log));
   undo.use(startPeriodic("close idle channels", 10_000, closeIdle, log));
+  undo.use(startPeriodic("forget what was settled", 10_000, () => forgetSettled(db, clock()), log));
   await connection.firstAttempt();
 
   function wake(queueId: string): void {

@@ -2,9 +2,11 @@
  * Where deliveries come from in an ordered queue: one instance at a time holds the queue, as its only consumer, and opens one message per key.
  *
  * The broker grants an exclusive consumer to one connection, and gives back in order what that did not acknowledge, before it grants it to the
- * next: so the order holds through the end of any instance.
+ * next. What it gives back although it was acknowledged (see settled-store.ts) is passed over: so the order holds through the end of any instance,
+ * and of the broker.
  */
 import type { Channel, ConsumeMessage } from "amqplib";
+import { keyOf } from "./open-deliveries.ts";
 import { type Entry, OrderedWindow } from "./ordered-window.ts";
 import { type Delivery, maxAnswerWeight, type Queue, weightOf } from "./queue.ts";
 import { brokerAway } from "./rabbit-connection.ts";
@@ -17,6 +19,8 @@ export interface HoldParts extends SourceParts {
   readonly wake: (queueId: string) => void;
   /** Says that this instance holds the queue. */
   readonly announce: (queueId: string, holds: boolean) => Promise<void>;
+  /** Takes the queue from whoever held it before; answers with the keys of messages that are settled. */
+  readonly claim: (queueId: string) => Promise<ReadonlySet<string>>;
 }
 
 interface Waiting {
@@ -110,7 +114,7 @@ export class RabbitHold {
   }
 
   async #acquire(): Promise<boolean> {
-    const { connection, nameOf, restore, announce, deliveries, clock } = this.#parts;
+    const { connection, nameOf, restore, announce, claim, deliveries, clock } = this.#parts;
     let opened: Channel | undefined;
     const window = new OrderedWindow<Waiting>();
     const onClose = () => {
@@ -122,9 +126,18 @@ export class RabbitHold {
     opened = channel;
     this.#window = window;
     this.#arrival = Promise.withResolvers();
+    // What comes before the claim is known waits for it.
+    const early: (ConsumeMessage | null)[] = [];
+    let settled: ReadonlySet<string> | undefined;
+    const onMessage = (message: ConsumeMessage | null) => {
+      if (settled === undefined) early.push(message);
+      else this.#arrive(channel, window, settled, message);
+    };
     try {
       await channel.prefetch(windowSize);
-      await channel.consume(nameOf(this.#queueId), (message) => this.#arrive(channel, window, message), { exclusive: true });
+      await channel.consume(nameOf(this.#queueId), onMessage, { exclusive: true });
+      settled = await claim(this.#queueId);
+      for (const message of early) this.#arrive(channel, window, settled, message);
       this.#channel = channel;
       this.usedAt = clock();
       await announce(this.#queueId, true);
@@ -138,7 +151,7 @@ export class RabbitHold {
     return true;
   }
 
-  #arrive(channel: Channel, window: OrderedWindow<Waiting>, message: ConsumeMessage | null): void {
+  #arrive(channel: Channel, window: OrderedWindow<Waiting>, settled: ReadonlySet<string>, message: ConsumeMessage | null): void {
     const { clock, deliveries, wake } = this.#parts;
     // The broker cancelled the consumer: the queue was deleted.
     if (message === null) {
@@ -146,7 +159,7 @@ export class RabbitHold {
       return;
     }
     const incoming = fromRabbit(message, clock());
-    if (deliveries.isDone(incoming)) {
+    if (settled.has(keyOf(incoming)) || deliveries.isDone(incoming)) {
       channel.ack(message);
       return;
     }

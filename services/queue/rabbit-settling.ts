@@ -1,9 +1,10 @@
 /** The end of deliveries that are open on this instance's connection to RabbitMQ. */
-import type { Database } from "#mesh/storage/database.ts";
+import type { Database, Queryable } from "#mesh/storage/database.ts";
 import { insertDeadLetters } from "./dead-letter-store.ts";
 import { type Holding, hold } from "./held-store.ts";
-import type { OpenDeliveries, OpenDelivery } from "./open-deliveries.ts";
+import { keyOf, type OpenDeliveries, type OpenDelivery } from "./open-deliveries.ts";
 import { type Queue, timedOut } from "./queue.ts";
+import { recordSettled } from "./settled-store.ts";
 import { queueById } from "./store.ts";
 
 /** What it works with. */
@@ -19,7 +20,7 @@ export interface SettlingParts {
 
 /** Settles by the numbers of deliveries; each answers with those that were open in the queue. */
 export interface Settling {
-  ack(queueId: string, numbers: readonly number[]): number[];
+  ack(queueId: string, numbers: readonly number[]): Promise<number[]>;
   nack(queue: Queue, numbers: readonly number[], delayMs: number, reason: string): Promise<number[]>;
   extend(queueId: string, numbers: readonly number[], visibilityMs: number): number[];
   /** Gives back what nobody settled in time. */
@@ -28,8 +29,25 @@ export interface Settling {
 
 /** Settles what `deliveries` has. */
 export function createSettling({ db, deliveries, clock, wake, kick }: SettlingParts): Settling {
-  const ack = (queueId: string, numbers: readonly number[]) => {
-    const acked = deliveries.find(queueId, numbers).filter((delivery) => {
+  /** Takes note of what is done in an ordered queue, before its key goes on. False when another instance holds the queue. */
+  const record = async (q: Queryable, queueId: string, done: readonly OpenDelivery[]) => {
+    const keys = done.filter(isOrdered).map(({ incoming }) => keyOf(incoming));
+    return keys.length === 0 || recordSettled(q, queueId, deliveries.instance, keys, clock());
+  };
+
+  const ack = async (queueId: string, numbers: readonly number[]) => {
+    const open = deliveries.find(queueId, numbers);
+    for (const delivery of open) delivery.settling = true;
+    try {
+      if (!(await record(db, queueId, [...open, ...deliveries.lost(queueId, numbers)]))) {
+        for (const { handle } of open) deliveries.lose(handle.channel);
+        return [];
+      }
+    } catch (error) {
+      for (const delivery of open) delivery.settling = false;
+      throw error;
+    }
+    const acked = open.filter((delivery) => {
       if (!tell(delivery)) return false;
       deliveries.close(delivery, true);
       return true;
@@ -54,16 +72,22 @@ export function createSettling({ db, deliveries, clock, wake, kick }: SettlingPa
     const spent = open.filter(({ deliveryCount }) => deliveryCount >= queue.maxDeliveries);
     const alive = open.filter(({ deliveryCount }) => deliveryCount < queue.maxDeliveries);
     // An ordered queue keeps its messages in place; others go through the database, which keeps the count of their deliveries.
-    const moved = alive.filter(({ handle }) => handle.keep === undefined);
+    const moved = alive.filter((delivery) => !isOrdered(delivery));
     const now = clock();
     try {
       if (spent.length + moved.length > 0) {
         const letters = spent.map((delivery) => ({ ...contentOf(delivery), reason, deadTime: now }));
         const holdings = moved.map((delivery) => holdingOf(delivery, now + delayMs));
-        await db.transaction(async (tx) => {
+        const settled = await db.transaction(async (tx) => {
+          if (!(await record(tx, queue.id, spent))) return false;
           await insertDeadLetters(tx, queue.id, letters);
           await hold(tx, queue.id, holdings, undefined);
+          return true;
         });
+        if (!settled) {
+          for (const { handle } of open) deliveries.lose(handle.channel);
+          return [];
+        }
       }
     } catch (error) {
       for (const delivery of open) delivery.settling = false;
@@ -96,11 +120,16 @@ export function createSettling({ db, deliveries, clock, wake, kick }: SettlingPa
       for (const [queueId, expired] of Map.groupBy(deliveries.expired(clock()), ({ queue }) => queue.id)) {
         const numbers = expired.map(({ number }) => number);
         const queue = await queueById(db, queueId);
-        if (queue === undefined) ack(queueId, numbers);
+        if (queue === undefined) await ack(queueId, numbers);
         else await nack(queue, numbers, 0, timedOut);
       }
     },
   };
+}
+
+/** Its source keeps what was given back in place: an ordered queue. */
+function isOrdered({ handle }: OpenDelivery): boolean {
+  return handle.keep !== undefined;
 }
 
 function contentOf({ incoming, deliveryCount }: OpenDelivery) {

@@ -109,10 +109,11 @@ function finite(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
 }
 
-/** SVG documents below each other in one. */
+/** SVG documents below each other in one, which has the first one's title. */
 function stack(pictures: readonly string[]): string {
   const placed = pictures.map((picture, at) => picture.replace(/^[\s\S]*?<svg /, `<svg y="${at * height}" `));
   const total = pictures.length * height;
   const size = `width="${width}" height="${total}" viewBox="0 0 ${width} ${total}"`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size}>${placed.join("")}</svg>`;
+  const title = /<title[^>]*>(.*?)<\/title>/s.exec(pictures[0] ?? "")?.[1] ?? "";
+  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" ${size}>\n<title>${title}</title>\n${placed.join("")}</svg>`;
 }
