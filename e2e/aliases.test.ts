@@ -31,9 +31,12 @@ describe("alias routes, each with an example call", () => {
       const [method = "", path = ""] = filled(row.call).split(" ");
       const token = filled(row.token ?? "{token}");
       const url = `${platform.gateway}${path}`;
-      const parts = { ...(token === "" ? {} : { token }), ...(row.body === undefined ? {} : { body: filled(row.body) }) };
+      const parts: { readonly token?: string; readonly body?: unknown } = {
+        ...(token === "" ? {} : { token }),
+        ...(row.body === undefined ? {} : { body: filled(row.body) }),
+      };
       const answer = await (row.stream === true
-        ? firstOf(url, token)
+        ? firstOf(method, url, token, parts.body)
         : row.raw === undefined
           ? request(method, url, parts)
           : upload(url, token, row.raw));
@@ -67,10 +70,12 @@ describe("alias routes, each with an example call", () => {
 });
 
 /** The first message of a stream of NDJSON. */
-async function firstOf(url: string, token: string): Promise<Answer> {
+async function firstOf(method: string, url: string, token: string, asked: unknown): Promise<Answer> {
   const leave = new AbortController();
-  const headers = { authorization: `Bearer ${token}`, accept: "application/x-ndjson" };
-  const response = await fetch(url, { headers, signal: AbortSignal.any([leave.signal, AbortSignal.timeout(20_000)]) });
+  const headers = { authorization: `Bearer ${token}`, accept: "application/x-ndjson", "content-type": "application/json" };
+  const signal = AbortSignal.any([leave.signal, AbortSignal.timeout(20_000)]);
+  const body = asked === undefined ? null : JSON.stringify(asked);
+  const response = await fetch(url, { method, headers, signal, body });
   let text = "";
   for await (const chunk of response.body ?? []) {
     text += Buffer.from(chunk).toString();

@@ -51,13 +51,19 @@ export const calculationCalls: readonly AliasCall[] = [
     call: "POST /api/v1/calculate/payback",
     rpc: "calculation.v1.CalculationService/CalculatePayback",
     body: { initialCost: "100", gains: ["10"] },
-    answer: { simple: { recovered: false, missing: { amount: "90" } } },
+    answer: { simple: { missing: { amount: "90" } } },
   },
   {
     call: "POST /api/v1/calculate/sensitivity",
     rpc: "calculation.v1.CalculationService/AnalyzeSensitivity",
     body: { expression: "a - b", inputs: [{ name: "a", base: 10 }, { name: "b", base: 5, low: 0, high: 5 }] }, // biome-ignore format: a line
-    answer: { baseOutcome: 5, bars: [{ name: "b", swing: 5 }] },
+    answer: {
+      baseOutcome: 5,
+      bars: [
+        { name: "b", low: 0, swing: 5 },
+        { name: "a", swing: 2 },
+      ],
+    },
   },
   {
     call: "POST /api/v1/calculate/montecarlo",

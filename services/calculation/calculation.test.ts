@@ -212,7 +212,7 @@ describe("calculation in the mesh", function () {
     const mean = result?.mean ?? 0;
     assert.ok(Math.abs(mean - 400) < 4 * (result?.standardError ?? 0), `${mean}`);
     assert.equal(
-      result?.histogram.reduce((sum, { count }) => sum + count, 0n),
+      result?.histogram.reduce((sum, { count = 0n }) => sum + count, 0n),
       50_000n,
     );
     assert.deepEqual([result?.seed, result?.failedIterations], [42n, 0n]);

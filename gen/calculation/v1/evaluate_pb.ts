@@ -147,7 +147,7 @@ export const NumberMode = {
   DOUBLE: 1,
 
   /**
-   * Decimal numbers of 64 significant digits: 0.1 + 0.2 is 0.3. For money.
+   * Decimal numbers of 64 significant digits: 0.1 + 0.2 is 0.3. For money. Complex numbers stay in double precision.
    *
    * @generated from enum value: NUMBER_MODE_DECIMAL = 2;
    */

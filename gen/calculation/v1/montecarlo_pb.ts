@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file calculation/v1/montecarlo.proto.
  */
 export const file_calculation_v1_montecarlo: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jYWxjdWxhdGlvbi92MS9tb250ZWNhcmxvLnByb3RvEg5jYWxjdWxhdGlvbi52MSKmBAoUUnVuTW9udGVDYXJsb1JlcXVlc3QSHgoKZXhwcmVzc2lvbhgBIAEoCUIKukgHcgUQARigHxI3CgZpbnB1dHMYAiADKAsyGy5jYWxjdWxhdGlvbi52MS5SYW5kb21JbnB1dEIKukgHkgEECAEQZBJ1Cgljb25zdGFudHMYAyADKAsyMy5jYWxjdWxhdGlvbi52MS5SdW5Nb250ZUNhcmxvUmVxdWVzdC5Db25zdGFudHNFbnRyeUItukgqmgEnEGQiHXIbGDIyF15bQS1aYS16XVtBLVphLXowLTlfXSokKgQSAkABEh8KCml0ZXJhdGlvbnMYBCABKAVCC7pICBoGGMCEPSgAEhEKBHNlZWQYBSABKARIAIgBARIzCgtwZXJjZW50aWxlcxgGIAMoAUIeukgbkgEYEGQiFBISGQAAAAAAAFlAKQAAAAAAAAAAEhgKBGJpbnMYByABKAVCCrpIBxoFGOgHKAASIgoKdGhyZXNob2xkcxgIIAMoAUIOukgLkgEIEGQiBBICQAESHQoMb3V0Y29tZV9uYW1lGAkgASgJQge6SARyAhhkEh0KBXdpZHRoGAogASgFQg66SAvYAQEaBhigHyjIARIeCgZoZWlnaHQYCyABKAVCDrpIC9gBARoGGKAfKJYBGjAKDkNvbnN0YW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCBwoFX3NlZWQixwMKC1JhbmRvbUlucHV0EjAKBG5hbWUYASABKAlCIrpIH3IdEAEYMjIXXltBLVphLXpdW0EtWmEtejAtOV9dKiQSKAoGbm9ybWFsGAIgASgLMhYuY2FsY3VsYXRpb24udjEuTm9ybWFsSAASLwoKbG9nX25vcm1hbBgDIAEoCzIZLmNhbGN1bGF0aW9uLnYxLkxvZ05vcm1hbEgAEioKB3VuaWZvcm0YBCABKAsyFy5jYWxjdWxhdGlvbi52MS5Vbmlmb3JtSAASMAoKdHJpYW5ndWxhchgFIAEoCzIaLmNhbGN1bGF0aW9uLnYxLlRyaWFuZ3VsYXJIABIkCgRwZXJ0GAYgASgLMhQuY2FsY3VsYXRpb24udjEuUGVydEgAEjIKC2V4cG9uZW50aWFsGAcgASgLMhsuY2FsY3VsYXRpb24udjEuRXhwb25lbnRpYWxIABIuCgliZXJub3VsbGkYCCABKAsyGS5jYWxjdWxhdGlvbi52MS5CZXJub3VsbGlIABIsCghkaXNjcmV0ZRgJIAEoCzIYLmNhbGN1bGF0aW9uLnYxLkRpc2NyZXRlSABCFQoMZGlzdHJpYnV0aW9uEgW6SAIIASKTAQoGTm9ybWFsEhUKBG1lYW4YASABKAFCB7pIBBICQAESLAoSc3RhbmRhcmRfZGV2aWF0aW9uGAIgASgBQhC6SA0SC0ABKQAAAAAAAAAAEhkKA21pbhgDIAEoAUIHukgEEgJAAUgAiAEBEhkKA21heBgEIAEoAUIHukgEEgJAAUgBiAEBQgYKBF9taW5CBgoEX21heCJYCglMb2dOb3JtYWwSIwoCbXUYASABKAFCF7pIFBISGQAAAAAA4IVAKQAAAAAA4IXAEiYKBXNpZ21hGAIgASgBQhe6SBQSEhkAAAAAAABZQCkAAAAAAAAAACI1CgdVbmlmb3JtEhQKA21pbhgBIAEoAUIHukgEEgJAARIUCgNtYXgYAiABKAFCB7pIBBICQAEiTwoKVHJpYW5ndWxhchIUCgNtaW4YASABKAFCB7pIBBICQAESFQoEbW9kZRgCIAEoAUIHukgEEgJAARIUCgNtYXgYAyABKAFCB7pIBBICQAEidAoEUGVydBIUCgNtaW4YASABKAFCB7pIBBICQAESFQoEbW9kZRgCIAEoAUIHukgEEgJAARIUCgNtYXgYAyABKAFCB7pIBBICQAESKQoGbGFtYmRhGAQgASgBQhm6SBYSFEABGQAAAAAAQI9AKQAAAAAAAAAAIi0KC0V4cG9uZW50aWFsEh4KBG1lYW4YASABKAFCELpIDRILQAEhAAAAAAAAAAAiOQoJQmVybm91bGxpEiwKC3Byb2JhYmlsaXR5GAEgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAACJYCghEaXNjcmV0ZRIhCgZ2YWx1ZXMYASADKAFCEbpIDpIBCwgBEOgHIgQSAkABEikKB3dlaWdodHMYAiADKAFCGLpIFZIBEhDoByINEgtAASkAAAAAAAAAACJJChVSdW5Nb250ZUNhcmxvUmVzcG9uc2USMAoGcmVzdWx0GAEgASgLMiAuY2FsY3VsYXRpb24udjEuTW9udGVDYXJsb1Jlc3VsdCLQAQoYU3RyZWFtTW9udGVDYXJsb1Jlc3BvbnNlEhwKFGNvbXBsZXRlZF9pdGVyYXRpb25zGAEgASgDEhgKEHRvdGFsX2l0ZXJhdGlvbnMYAiABKAMSEQoEbWVhbhgDIAEoAUgAiAEBEhsKDnN0YW5kYXJkX2Vycm9yGAQgASgBSAGIAQESMAoGcmVzdWx0GAUgASgLMiAuY2FsY3VsYXRpb24udjEuTW9udGVDYXJsb1Jlc3VsdEIHCgVfbWVhbkIRCg9fc3RhbmRhcmRfZXJyb3IiwwQKEE1vbnRlQ2FybG9SZXN1bHQSDAoEc2VlZBgBIAEoBBISCgppdGVyYXRpb25zGAIgASgDEhkKEWZhaWxlZF9pdGVyYXRpb25zGAMgASgDEhEKBG1lYW4YBCABKAFIAIgBARIfChJzdGFuZGFyZF9kZXZpYXRpb24YBSABKAFIAYgBARIbCg5zdGFuZGFyZF9lcnJvchgGIAEoAUgCiAEBEhUKCG1lYW5fbG93GAcgASgBSAOIAQESFgoJbWVhbl9oaWdoGAggASgBSASIAQESEAoDbWluGAkgASgBSAWIAQESEAoDbWF4GAogASgBSAaIAQESFQoIc2tld25lc3MYCyABKAFIB4gBARIcCg9leGNlc3Nfa3VydG9zaXMYDCABKAFICIgBARIvCgtwZXJjZW50aWxlcxgNIAMoCzIaLmNhbGN1bGF0aW9uLnYxLlBlcmNlbnRpbGUSLwoJaGlzdG9ncmFtGA4gAygLMhwuY2FsY3VsYXRpb24udjEuSGlzdG9ncmFtQmluEjgKCnRocmVzaG9sZHMYDyADKAsyJC5jYWxjdWxhdGlvbi52MS5UaHJlc2hvbGRQcm9iYWJpbGl0eUIHCgVfbWVhbkIVChNfc3RhbmRhcmRfZGV2aWF0aW9uQhEKD19zdGFuZGFyZF9lcnJvckILCglfbWVhbl9sb3dCDAoKX21lYW5faGlnaEIGCgRfbWluQgYKBF9tYXhCCwoJX3NrZXduZXNzQhIKEF9leGNlc3Nfa3VydG9zaXMiLAoKUGVyY2VudGlsZRIPCgdwZXJjZW50GAEgASgBEg0KBXZhbHVlGAIgASgBIjcKDEhpc3RvZ3JhbUJpbhIMCgRmcm9tGAEgASgBEgoKAnRvGAIgASgBEg0KBWNvdW50GAMgASgDIkQKFFRocmVzaG9sZFByb2JhYmlsaXR5EhEKCXRocmVzaG9sZBgBIAEoARIZChFwcm9iYWJpbGl0eV9iZWxvdxgCIAEoAWIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("Ch9jYWxjdWxhdGlvbi92MS9tb250ZWNhcmxvLnByb3RvEg5jYWxjdWxhdGlvbi52MSKmBAoUUnVuTW9udGVDYXJsb1JlcXVlc3QSHgoKZXhwcmVzc2lvbhgBIAEoCUIKukgHcgUQARigHxI3CgZpbnB1dHMYAiADKAsyGy5jYWxjdWxhdGlvbi52MS5SYW5kb21JbnB1dEIKukgHkgEECAEQZBJ1Cgljb25zdGFudHMYAyADKAsyMy5jYWxjdWxhdGlvbi52MS5SdW5Nb250ZUNhcmxvUmVxdWVzdC5Db25zdGFudHNFbnRyeUItukgqmgEnEGQiHXIbGDIyF15bQS1aYS16XVtBLVphLXowLTlfXSokKgQSAkABEh8KCml0ZXJhdGlvbnMYBCABKAVCC7pICBoGGMCEPSgAEhEKBHNlZWQYBSABKARIAIgBARIzCgtwZXJjZW50aWxlcxgGIAMoAUIeukgbkgEYEGQiFBISGQAAAAAAAFlAKQAAAAAAAAAAEhgKBGJpbnMYByABKAVCCrpIBxoFGOgHKAASIgoKdGhyZXNob2xkcxgIIAMoAUIOukgLkgEIEGQiBBICQAESHQoMb3V0Y29tZV9uYW1lGAkgASgJQge6SARyAhhkEh0KBXdpZHRoGAogASgFQg66SAvYAQEaBhigHyjIARIeCgZoZWlnaHQYCyABKAVCDrpIC9gBARoGGKAfKJYBGjAKDkNvbnN0YW50c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCBwoFX3NlZWQixwMKC1JhbmRvbUlucHV0EjAKBG5hbWUYASABKAlCIrpIH3IdEAEYMjIXXltBLVphLXpdW0EtWmEtejAtOV9dKiQSKAoGbm9ybWFsGAIgASgLMhYuY2FsY3VsYXRpb24udjEuTm9ybWFsSAASLwoKbG9nX25vcm1hbBgDIAEoCzIZLmNhbGN1bGF0aW9uLnYxLkxvZ05vcm1hbEgAEioKB3VuaWZvcm0YBCABKAsyFy5jYWxjdWxhdGlvbi52MS5Vbmlmb3JtSAASMAoKdHJpYW5ndWxhchgFIAEoCzIaLmNhbGN1bGF0aW9uLnYxLlRyaWFuZ3VsYXJIABIkCgRwZXJ0GAYgASgLMhQuY2FsY3VsYXRpb24udjEuUGVydEgAEjIKC2V4cG9uZW50aWFsGAcgASgLMhsuY2FsY3VsYXRpb24udjEuRXhwb25lbnRpYWxIABIuCgliZXJub3VsbGkYCCABKAsyGS5jYWxjdWxhdGlvbi52MS5CZXJub3VsbGlIABIsCghkaXNjcmV0ZRgJIAEoCzIYLmNhbGN1bGF0aW9uLnYxLkRpc2NyZXRlSABCFQoMZGlzdHJpYnV0aW9uEgW6SAIIASKTAQoGTm9ybWFsEhUKBG1lYW4YASABKAFCB7pIBBICQAESLAoSc3RhbmRhcmRfZGV2aWF0aW9uGAIgASgBQhC6SA0SC0ABKQAAAAAAAAAAEhkKA21pbhgDIAEoAUIHukgEEgJAAUgAiAEBEhkKA21heBgEIAEoAUIHukgEEgJAAUgBiAEBQgYKBF9taW5CBgoEX21heCJYCglMb2dOb3JtYWwSIwoCbXUYASABKAFCF7pIFBISGQAAAAAA4IVAKQAAAAAA4IXAEiYKBXNpZ21hGAIgASgBQhe6SBQSEhkAAAAAAABZQCkAAAAAAAAAACI1CgdVbmlmb3JtEhQKA21pbhgBIAEoAUIHukgEEgJAARIUCgNtYXgYAiABKAFCB7pIBBICQAEiTwoKVHJpYW5ndWxhchIUCgNtaW4YASABKAFCB7pIBBICQAESFQoEbW9kZRgCIAEoAUIHukgEEgJAARIUCgNtYXgYAyABKAFCB7pIBBICQAEidAoEUGVydBIUCgNtaW4YASABKAFCB7pIBBICQAESFQoEbW9kZRgCIAEoAUIHukgEEgJAARIUCgNtYXgYAyABKAFCB7pIBBICQAESKQoGbGFtYmRhGAQgASgBQhm6SBYSFEABGQAAAAAAQI9AKQAAAAAAAAAAIi0KC0V4cG9uZW50aWFsEh4KBG1lYW4YASABKAFCELpIDRILQAEhAAAAAAAAAAAiOQoJQmVybm91bGxpEiwKC3Byb2JhYmlsaXR5GAEgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAACJYCghEaXNjcmV0ZRIhCgZ2YWx1ZXMYASADKAFCEbpIDpIBCwgBEOgHIgQSAkABEikKB3dlaWdodHMYAiADKAFCGLpIFZIBEhDoByINEgtAASkAAAAAAAAAACJJChVSdW5Nb250ZUNhcmxvUmVzcG9uc2USMAoGcmVzdWx0GAEgASgLMiAuY2FsY3VsYXRpb24udjEuTW9udGVDYXJsb1Jlc3VsdCLQAQoYU3RyZWFtTW9udGVDYXJsb1Jlc3BvbnNlEhwKFGNvbXBsZXRlZF9pdGVyYXRpb25zGAEgASgDEhgKEHRvdGFsX2l0ZXJhdGlvbnMYAiABKAMSEQoEbWVhbhgDIAEoAUgAiAEBEhsKDnN0YW5kYXJkX2Vycm9yGAQgASgBSAGIAQESMAoGcmVzdWx0GAUgASgLMiAuY2FsY3VsYXRpb24udjEuTW9udGVDYXJsb1Jlc3VsdEIHCgVfbWVhbkIRCg9fc3RhbmRhcmRfZXJyb3Ii7AQKEE1vbnRlQ2FybG9SZXN1bHQSEQoEc2VlZBgBIAEoBEgAiAEBEhIKCml0ZXJhdGlvbnMYAiABKAMSHgoRZmFpbGVkX2l0ZXJhdGlvbnMYAyABKANIAYgBARIRCgRtZWFuGAQgASgBSAKIAQESHwoSc3RhbmRhcmRfZGV2aWF0aW9uGAUgASgBSAOIAQESGwoOc3RhbmRhcmRfZXJyb3IYBiABKAFIBIgBARIVCghtZWFuX2xvdxgHIAEoAUgFiAEBEhYKCW1lYW5faGlnaBgIIAEoAUgGiAEBEhAKA21pbhgJIAEoAUgHiAEBEhAKA21heBgKIAEoAUgIiAEBEhUKCHNrZXduZXNzGAsgASgBSAmIAQESHAoPZXhjZXNzX2t1cnRvc2lzGAwgASgBSAqIAQESLwoLcGVyY2VudGlsZXMYDSADKAsyGi5jYWxjdWxhdGlvbi52MS5QZXJjZW50aWxlEi8KCWhpc3RvZ3JhbRgOIAMoCzIcLmNhbGN1bGF0aW9uLnYxLkhpc3RvZ3JhbUJpbhI4Cgp0aHJlc2hvbGRzGA8gAygLMiQuY2FsY3VsYXRpb24udjEuVGhyZXNob2xkUHJvYmFiaWxpdHlCBwoFX3NlZWRCFAoSX2ZhaWxlZF9pdGVyYXRpb25zQgcKBV9tZWFuQhUKE19zdGFuZGFyZF9kZXZpYXRpb25CEQoPX3N0YW5kYXJkX2Vycm9yQgsKCV9tZWFuX2xvd0IMCgpfbWVhbl9oaWdoQgYKBF9taW5CBgoEX21heEILCglfc2tld25lc3NCEgoQX2V4Y2Vzc19rdXJ0b3NpcyJMCgpQZXJjZW50aWxlEhQKB3BlcmNlbnQYASABKAFIAIgBARISCgV2YWx1ZRgCIAEoAUgBiAEBQgoKCF9wZXJjZW50QggKBl92YWx1ZSJgCgxIaXN0b2dyYW1CaW4SEQoEZnJvbRgBIAEoAUgAiAEBEg8KAnRvGAIgASgBSAGIAQESEgoFY291bnQYAyABKANIAogBAUIHCgVfZnJvbUIFCgNfdG9CCAoGX2NvdW50InIKFFRocmVzaG9sZFByb2JhYmlsaXR5EhYKCXRocmVzaG9sZBgBIAEoAUgAiAEBEh4KEXByb2JhYmlsaXR5X2JlbG93GAIgASgBSAGIAQFCDAoKX3RocmVzaG9sZEIUChJfcHJvYmFiaWxpdHlfYmVsb3diBnByb3RvMw", [file_buf_validate_validate]);
 
 /**
  * A model with random inputs.
@@ -520,9 +520,9 @@ export type MonteCarloResult = Message<"calculation.v1.MonteCarloResult"> & {
   /**
    * The seed, to have the same again.
    *
-   * @generated from field: uint64 seed = 1;
+   * @generated from field: optional uint64 seed = 1;
    */
-  seed: bigint;
+  seed?: bigint | undefined;
 
   /**
    * How many iterations there were.
@@ -534,9 +534,9 @@ export type MonteCarloResult = Message<"calculation.v1.MonteCarloResult"> & {
   /**
    * How many of them had no outcome: not a finite number. They are in none of the figures below.
    *
-   * @generated from field: int64 failed_iterations = 3;
+   * @generated from field: optional int64 failed_iterations = 3;
    */
-  failedIterations: bigint;
+  failedIterations?: bigint | undefined;
 
   /**
    * The mean.
@@ -639,16 +639,16 @@ export type Percentile = Message<"calculation.v1.Percentile"> & {
   /**
    * 0 to 100.
    *
-   * @generated from field: double percent = 1;
+   * @generated from field: optional double percent = 1;
    */
-  percent: number;
+  percent?: number | undefined;
 
   /**
    * The outcome that so many percent are at most: between two outcomes, by a line (type 7 of Hyndman and Fan, as in R and NumPy).
    *
-   * @generated from field: double value = 2;
+   * @generated from field: optional double value = 2;
    */
-  value: number;
+  value?: number | undefined;
 };
 
 /**
@@ -667,23 +667,23 @@ export type HistogramBin = Message<"calculation.v1.HistogramBin"> & {
   /**
    * From here,
    *
-   * @generated from field: double from = 1;
+   * @generated from field: optional double from = 1;
    */
-  from: number;
+  from?: number | undefined;
 
   /**
    * to here; only the last bin holds this end too.
    *
-   * @generated from field: double to = 2;
+   * @generated from field: optional double to = 2;
    */
-  to: number;
+  to?: number | undefined;
 
   /**
    * How many outcomes lie in it.
    *
-   * @generated from field: int64 count = 3;
+   * @generated from field: optional int64 count = 3;
    */
-  count: bigint;
+  count?: bigint | undefined;
 };
 
 /**
@@ -702,16 +702,16 @@ export type ThresholdProbability = Message<"calculation.v1.ThresholdProbability"
   /**
    * The value.
    *
-   * @generated from field: double threshold = 1;
+   * @generated from field: optional double threshold = 1;
    */
-  threshold: number;
+  threshold?: number | undefined;
 
   /**
    * The part of all outcomes that are less.
    *
-   * @generated from field: double probability_below = 2;
+   * @generated from field: optional double probability_below = 2;
    */
-  probabilityBelow: number;
+  probabilityBelow?: number | undefined;
 };
 
 /**

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file calculation/v1/sensitivity.proto.
  */
 export const file_calculation_v1_sensitivity: GenFile = /*@__PURE__*/
-  fileDesc("CiBjYWxjdWxhdGlvbi92MS9zZW5zaXRpdml0eS5wcm90bxIOY2FsY3VsYXRpb24udjEi3AMKGUFuYWx5emVTZW5zaXRpdml0eVJlcXVlc3QSHgoKZXhwcmVzc2lvbhgBIAEoCUIKukgHcgUQARigHxI8CgZpbnB1dHMYAiADKAsyIC5jYWxjdWxhdGlvbi52MS5TZW5zaXRpdml0eUlucHV0Qgq6SAeSAQQIARBkEnoKCWNvbnN0YW50cxgDIAMoCzI4LmNhbGN1bGF0aW9uLnYxLkFuYWx5emVTZW5zaXRpdml0eVJlcXVlc3QuQ29uc3RhbnRzRW50cnlCLbpIKpoBJxBkIh1yGxgyMhdeW0EtWmEtel1bQS1aYS16MC05X10qJCoEEgJAARIpCgZzcHJlYWQYBCABKAFCGbpIFhIUQAEZAAAAAAAAJEApAAAAAAAAAAASKgoFdGFibGUYBSABKAsyGy5jYWxjdWxhdGlvbi52MS5Ud29XYXlUYWJsZRIdCgxvdXRjb21lX25hbWUYBiABKAlCB7pIBHICGGQSHQoFd2lkdGgYByABKAVCDrpIC9gBARoGGKAfKMgBEh4KBmhlaWdodBgIIAEoBUIOukgL2AEBGgYYoB8olgEaMAoOQ29uc3RhbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKjAQoQU2Vuc2l0aXZpdHlJbnB1dBIwCgRuYW1lGAEgASgJQiK6SB9yHRABGDIyF15bQS1aYS16XVtBLVphLXowLTlfXSokEhUKBGJhc2UYAiABKAFCB7pIBBICQAESGQoDbG93GAMgASgBQge6SAQSAkABSACIAQESGgoEaGlnaBgEIAEoAUIHukgEEgJAAUgBiAEBQgYKBF9sb3dCBwoFX2hpZ2gimgEKC1R3b1dheVRhYmxlEhsKCHJvd19uYW1lGAEgASgJQgm6SAZyBBABGDISJQoKcm93X3ZhbHVlcxgCIAMoAUIRukgOkgELCAEQyAEiBBICQAESHgoLY29sdW1uX25hbWUYAyABKAlCCbpIBnIEEAEYMhInCg1jb2x1bW5fdmFsdWVzGAQgAygBQhC6SA2SAQoIARAyIgQSAkABIogBChpBbmFseXplU2Vuc2l0aXZpdHlSZXNwb25zZRIUCgxiYXNlX291dGNvbWUYASABKAESLAoEYmFycxgCIAMoCzIeLmNhbGN1bGF0aW9uLnYxLlNlbnNpdGl2aXR5QmFyEiYKBHJvd3MYAyADKAsyGC5jYWxjdWxhdGlvbi52MS5UYWJsZVJvdyKIAQoOU2Vuc2l0aXZpdHlCYXISDAoEbmFtZRgBIAEoCRILCgNsb3cYAiABKAESDAoEaGlnaBgDIAEoARIWCg5vdXRjb21lX2F0X2xvdxgEIAEoARIXCg9vdXRjb21lX2F0X2hpZ2gYBSABKAESDQoFc3dpbmcYBiABKAESDQoFc2hhcmUYByABKAEiLwoIVGFibGVSb3cSEQoJcm93X3ZhbHVlGAEgASgBEhAKCG91dGNvbWVzGAIgAygBYgZwcm90bzM", [file_buf_validate_validate]);
+  fileDesc("CiBjYWxjdWxhdGlvbi92MS9zZW5zaXRpdml0eS5wcm90bxIOY2FsY3VsYXRpb24udjEi3AMKGUFuYWx5emVTZW5zaXRpdml0eVJlcXVlc3QSHgoKZXhwcmVzc2lvbhgBIAEoCUIKukgHcgUQARigHxI8CgZpbnB1dHMYAiADKAsyIC5jYWxjdWxhdGlvbi52MS5TZW5zaXRpdml0eUlucHV0Qgq6SAeSAQQIARBkEnoKCWNvbnN0YW50cxgDIAMoCzI4LmNhbGN1bGF0aW9uLnYxLkFuYWx5emVTZW5zaXRpdml0eVJlcXVlc3QuQ29uc3RhbnRzRW50cnlCLbpIKpoBJxBkIh1yGxgyMhdeW0EtWmEtel1bQS1aYS16MC05X10qJCoEEgJAARIpCgZzcHJlYWQYBCABKAFCGbpIFhIUQAEZAAAAAAAAJEApAAAAAAAAAAASKgoFdGFibGUYBSABKAsyGy5jYWxjdWxhdGlvbi52MS5Ud29XYXlUYWJsZRIdCgxvdXRjb21lX25hbWUYBiABKAlCB7pIBHICGGQSHQoFd2lkdGgYByABKAVCDrpIC9gBARoGGKAfKMgBEh4KBmhlaWdodBgIIAEoBUIOukgL2AEBGgYYoB8olgEaMAoOQ29uc3RhbnRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKjAQoQU2Vuc2l0aXZpdHlJbnB1dBIwCgRuYW1lGAEgASgJQiK6SB9yHRABGDIyF15bQS1aYS16XVtBLVphLXowLTlfXSokEhUKBGJhc2UYAiABKAFCB7pIBBICQAESGQoDbG93GAMgASgBQge6SAQSAkABSACIAQESGgoEaGlnaBgEIAEoAUIHukgEEgJAAUgBiAEBQgYKBF9sb3dCBwoFX2hpZ2gimgEKC1R3b1dheVRhYmxlEhsKCHJvd19uYW1lGAEgASgJQgm6SAZyBBABGDISJQoKcm93X3ZhbHVlcxgCIAMoAUIRukgOkgELCAEQyAEiBBICQAESHgoLY29sdW1uX25hbWUYAyABKAlCCbpIBnIEEAEYMhInCg1jb2x1bW5fdmFsdWVzGAQgAygBQhC6SA2SAQoIARAyIgQSAkABIp4BChpBbmFseXplU2Vuc2l0aXZpdHlSZXNwb25zZRIZCgxiYXNlX291dGNvbWUYASABKAFIAIgBARIsCgRiYXJzGAIgAygLMh4uY2FsY3VsYXRpb24udjEuU2Vuc2l0aXZpdHlCYXISJgoEcm93cxgDIAMoCzIYLmNhbGN1bGF0aW9uLnYxLlRhYmxlUm93Qg8KDV9iYXNlX291dGNvbWUi8gEKDlNlbnNpdGl2aXR5QmFyEgwKBG5hbWUYASABKAkSEAoDbG93GAIgASgBSACIAQESEQoEaGlnaBgDIAEoAUgBiAEBEhsKDm91dGNvbWVfYXRfbG93GAQgASgBSAKIAQESHAoPb3V0Y29tZV9hdF9oaWdoGAUgASgBSAOIAQESEgoFc3dpbmcYBiABKAFIBIgBARISCgVzaGFyZRgHIAEoAUgFiAEBQgYKBF9sb3dCBwoFX2hpZ2hCEQoPX291dGNvbWVfYXRfbG93QhIKEF9vdXRjb21lX2F0X2hpZ2hCCAoGX3N3aW5nQggKBl9zaGFyZSJCCghUYWJsZVJvdxIWCglyb3dfdmFsdWUYASABKAFIAIgBARIQCghvdXRjb21lcxgCIAMoAUIMCgpfcm93X3ZhbHVlYgZwcm90bzM", [file_buf_validate_validate]);
 
 /**
  * A model, and how far its inputs go.
@@ -178,9 +178,9 @@ export type AnalyzeSensitivityResponse = Message<"calculation.v1.AnalyzeSensitiv
   /**
    * The outcome with every input at its base.
    *
-   * @generated from field: double base_outcome = 1;
+   * @generated from field: optional double base_outcome = 1;
    */
-  baseOutcome: number;
+  baseOutcome?: number | undefined;
 
   /**
    * For each input, the greatest swing first.
@@ -220,44 +220,44 @@ export type SensitivityBar = Message<"calculation.v1.SensitivityBar"> & {
   /**
    * Its least value.
    *
-   * @generated from field: double low = 2;
+   * @generated from field: optional double low = 2;
    */
-  low: number;
+  low?: number | undefined;
 
   /**
    * Its greatest value.
    *
-   * @generated from field: double high = 3;
+   * @generated from field: optional double high = 3;
    */
-  high: number;
+  high?: number | undefined;
 
   /**
    * The outcome at its least value. Not a number where the model has none: "NaN" in JSON.
    *
-   * @generated from field: double outcome_at_low = 4;
+   * @generated from field: optional double outcome_at_low = 4;
    */
-  outcomeAtLow: number;
+  outcomeAtLow?: number | undefined;
 
   /**
    * The outcome at its greatest value.
    *
-   * @generated from field: double outcome_at_high = 5;
+   * @generated from field: optional double outcome_at_high = 5;
    */
-  outcomeAtHigh: number;
+  outcomeAtHigh?: number | undefined;
 
   /**
    * How far these are apart.
    *
-   * @generated from field: double swing = 6;
+   * @generated from field: optional double swing = 6;
    */
-  swing: number;
+  swing?: number | undefined;
 
   /**
    * Its part of the sum of all squared swings.
    *
-   * @generated from field: double share = 7;
+   * @generated from field: optional double share = 7;
    */
-  share: number;
+  share?: number | undefined;
 };
 
 /**
@@ -276,9 +276,9 @@ export type TableRow = Message<"calculation.v1.TableRow"> & {
   /**
    * The value.
    *
-   * @generated from field: double row_value = 1;
+   * @generated from field: optional double row_value = 1;
    */
-  rowValue: number;
+  rowValue?: number | undefined;
 
   /**
    * The outcome at each of the column's values.
