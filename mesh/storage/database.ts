@@ -6,6 +6,7 @@ import { type CallContext, currentContext, remainingMs } from "#mesh/context.ts"
 import { aborted, internal, unavailable } from "#mesh/errors.ts";
 import { Availability, away } from "./availability.ts";
 import { connectionOptions, connectTimeoutMs, ensureDatabase, statementTimeoutMs, withConnection } from "./connection.ts";
+import { allowCopy } from "./copy.ts";
 import { assertInTime, Lease } from "./lease.ts";
 import { Listener } from "./listener.ts";
 import { kindOf } from "./sql-error.ts";
@@ -163,7 +164,9 @@ class PooledDatabase implements Database {
     return lease.finish(async () => {
       let result: T;
       try {
-        result = await work({ query: (sql, params = []) => lease.rows(sql, params) });
+        const tx: Queryable = { query: (sql, params = []) => lease.rows(sql, params) };
+        allowCopy(tx, lease);
+        result = await work(tx);
         // The last moment at which "nothing happened" is still true.
         assertInTime(context);
       } catch (error) {

@@ -1,5 +1,7 @@
 /** One connection of the pool in the hands of one call, for as long as the call's deadline and the database allow. */
+import { finished } from "node:stream/promises";
 import type pg from "pg";
+import { from as copyFrom } from "pg-copy-streams";
 import { type CallContext, remainingMs } from "#mesh/context.ts";
 import { canceled, deadlineExceeded, invalidArgument, unavailable } from "#mesh/errors.ts";
 import { type Availability, away } from "./availability.ts";
@@ -51,7 +53,21 @@ export class Lease {
     return ((await this.send(sql, params)).rows as R[] | undefined) ?? [];
   }
 
-  async send(sql: string, params: readonly unknown[], what: Purpose = "statement"): Promise<pg.QueryResult> {
+  send(sql: string, params: readonly unknown[], what: Purpose = "statement"): Promise<pg.QueryResult> {
+    return this.#run(() => this.#client.query(sql, [...params]), what);
+  }
+
+  /** Sends the data of a COPY ... FROM STDIN and answers how many rows it made. */
+  copy(sql: string, data: Uint8Array): Promise<number> {
+    return this.#run(async () => {
+      const stream = this.#client.query(copyFrom(sql));
+      stream.end(data);
+      await finished(stream);
+      return stream.rowCount;
+    }, "statement");
+  }
+
+  async #run<T>(work: () => Promise<T>, what: Purpose): Promise<T> {
     if (this.#cutBecause !== undefined) throw this.#cutBecause;
     if (this.broken) throw away(undefined);
     if (what === "statement") assertInTime(this.#context);
@@ -63,7 +79,7 @@ export class Lease {
     const onGone = () => this.cut(remainingMs(this.#context, Date.now()) > 0 ? canceled() : deadlineExceeded());
     gone?.addEventListener("abort", onGone, { once: true });
     try {
-      return await this.#client.query(sql, [...params]);
+      return await work();
     } catch (error) {
       throw this.#meaningOf(error, what);
     } finally {
