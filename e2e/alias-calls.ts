@@ -3,6 +3,8 @@
  * rows name as `{name}` in their path, body or token.
  */
 
+import { analysisCalls } from "./alias-calls/analysis.ts";
+
 /** One call and what it must be answered. */
 export interface AliasCall {
   /** The HTTP method and the path with its query. */
@@ -306,6 +308,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...sensorCalls,
   ...eventCalls,
   ...queueCalls,
+  ...analysisCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",

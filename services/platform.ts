@@ -31,6 +31,7 @@ export const platform: readonly PlatformService[] = [
   service("sensor", 7006, []),
   service("events", 7007, []),
   service("queue", 7008, []),
+  { ...service("analysis", 7013, []), database: false },
   {
     name: "gateway",
     entry: "gateway/service.ts",

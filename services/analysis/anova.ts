@@ -1,7 +1,7 @@
 /** Analysis of variance. Pure. */
 import { indicator } from "./design.ts";
 import { chiSquaredProbability, fProbability } from "./distributions.ts";
-import { columnOf, completeRows, type Factor, factorAt, type Frame, missingOf, numberColumn, valuesAt } from "./frame.ts";
+import { columnOf, completeRows, type Factor, type Frame, factorAt, missingOf, numberColumn, valuesAt } from "./frame.ts";
 import { leastSquares } from "./least-squares.ts";
 import { meanOf, quantileOf, type Sample, sampleOf, varianceOf } from "./moments.ts";
 import { noVariation, tooFew, wrongField } from "./refusal.ts";
@@ -140,7 +140,9 @@ function groupsOf(factors: readonly Factor[], y: Float64Array): Group[] {
     values[(first.codes[row] as number) * width + (second?.codes[row] ?? 0)]?.push(y[row] as number);
   }
   const names = first.levels.flatMap((a) => (second === undefined ? [a] : second.levels.map((b) => `${a}:${b}`)));
-  return names.map((name, at) => ({ name, values: Float64Array.from(values[at] ?? []) })).filter((group) => group.values.length > 0);
+  return names
+    .map((name, at) => ({ name, values: Float64Array.from(values[at] ?? []) }))
+    .filter((group) => group.values.length > 0);
 }
 
 /** Bartlett (1937), and Levene about medians (Brown and Forsythe, 1974). */

@@ -1,6 +1,6 @@
 /** Columns by themselves. Pure. */
 import { chiSquaredProbability, normalQuantile, tProbability, tQuantile } from "./distributions.ts";
-import { byUnicode, type Column, columnOf, completeRows, factorAt, type Frame, isMissing, missingOf } from "./frame.ts";
+import { byUnicode, type Column, columnOf, completeRows, type Frame, factorAt, isMissing, missingOf } from "./frame.ts";
 import { centralSum, meanOf, quantilesOf, quartiles, varies } from "./moments.ts";
 import { wrongField } from "./refusal.ts";
 import { around, finite, type Interval, type Missing, type Quantile, type TestResult } from "./results.ts";
@@ -72,7 +72,13 @@ export function describeColumns(frame: Frame, options: DescribeOptions): Descrip
       if (column.kind === "texts" || categorical.includes(column.name)) {
         return { ...counted, categorical: categoricalSummary(column, there, options.confidence) };
       }
-      return { ...counted, numeric: numericSummary(Float64Array.from(there, (row) => column.values[row] as number), options) };
+      return {
+        ...counted,
+        numeric: numericSummary(
+          Float64Array.from(there, (row) => column.values[row] as number),
+          options,
+        ),
+      };
     }),
   );
   const used = by === undefined ? columns : [...columns, by];

@@ -58,5 +58,10 @@ function columnOf(name: string, values: ExpectedColumn): Column {
     return { kind: "numbers", name, values: Float64Array.from(values, (value) => (value === null ? Number.NaN : Number(value))) };
   }
   const levels = [...new Set(values.filter((value) => value !== null))].map(String);
-  return { kind: "texts", name, levels, codes: Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(String(value)))) };
+  return {
+    kind: "texts",
+    name,
+    levels,
+    codes: Int32Array.from(values, (value) => (value === null ? -1 : levels.indexOf(String(value)))),
+  };
 }

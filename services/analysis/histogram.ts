@@ -51,7 +51,14 @@ export function countInBins(frame: Frame, options: HistogramOptions): { readonly
   const bins = Array.from(counts, (count, at) => {
     const [from, to] = [breaks[at] as number, breaks[at + 1] as number];
     const proportion = count / n;
-    return { from, to, count, proportion, density: proportion / (to - from), proportionInterval: wilson(count, n, options.confidence) };
+    return {
+      from,
+      to,
+      count,
+      proportion,
+      density: proportion / (to - from),
+      proportionInterval: wilson(count, n, options.confidence),
+    };
   });
   const normalityTest = shapiroWilk(sorted);
   const missing = missingOf("per_column", frame.rowCount, n, [column]);
@@ -64,7 +71,10 @@ export function onlyNumbers(frame: Frame, name: string, others: readonly string[
   if (name !== "") return numberColumn(frame, name, "variable");
   const [only, ...more] = frame.columns.filter((column) => column.kind === "numbers" && !others.includes(column.name));
   if (only === undefined || more.length > 0) {
-    throw wrongField("variable", `expected a name, unless there is one column of numbers: there are ${more.length + (only ? 1 : 0)}`);
+    throw wrongField(
+      "variable",
+      `expected a name, unless there is one column of numbers: there are ${more.length + (only ? 1 : 0)}`,
+    );
   }
   return numberColumn(frame, only.name, "variable");
 }

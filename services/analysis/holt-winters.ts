@@ -64,11 +64,7 @@ interface Start {
 export function forecastOf(values: Float64Array, options: ForecastOptions): Forecast {
   const { model, horizon } = options;
   const start = startOf(values, options);
-  const given = [
-    options.alpha,
-    model === "exponential" ? 0 : options.beta,
-    model === "holt_winters" ? options.gamma : 0,
-  ];
+  const given = [options.alpha, model === "exponential" ? 0 : options.beta, model === "holt_winters" ? options.gamma : 0];
   const free = given.flatMap((value, at) => (value === undefined ? [at] : []));
   const whole = (some: readonly number[]): Parameters => {
     const all = given.map((value, at) => value ?? (some[free.indexOf(at)] as number));
@@ -102,7 +98,10 @@ function startOf(values: Float64Array, { model, frequency, seasonal }: ForecastO
   if (values.length < 2 * frequency + 1) throw tooFew("holt_winters", 2 * frequency + 1, values.length);
   const { trend, figure } = decompose(values.subarray(0, 2 * frequency), frequency, seasonal);
   const index = Float64Array.from(trend, (_, at) => at + 1);
-  const [level = 0, slope = 0] = leastSquares([new Float64Array(trend.length).fill(1), index], Float64Array.from(trend)).coefficients;
+  const [level = 0, slope = 0] = leastSquares(
+    [new Float64Array(trend.length).fill(1), index],
+    Float64Array.from(trend),
+  ).coefficients;
   const multiplicative = seasonal === "multiplicative";
   return { level, slope: Number.isNaN(slope) ? 0 : slope, season: Float64Array.from(figure), from: frequency, multiplicative };
 }
@@ -153,7 +152,11 @@ interface Ahead {
  * psi(j) = alpha * (1 + j * beta) + gamma * (1 - alpha) where j is whole seasons; a multiplicative season scales each by
  * season(h) / season(h-j) (Yar and Chatfield, 1990).
  */
-function pointsOf({ level, slope, season, errors }: Smoothed, { alpha, beta, gamma }: Parameters, ahead: Ahead): Forecast["points"] {
+function pointsOf(
+  { level, slope, season, errors }: Smoothed,
+  { alpha, beta, gamma }: Parameters,
+  ahead: Ahead,
+): Forecast["points"] {
   const { start, trend, horizon, confidence } = ahead;
   const period = season.length;
   const variance = varianceOf(errors);

@@ -43,7 +43,14 @@ export function leastSquares(columns: readonly Float64Array[], y: Float64Array):
     sequential[at] = (reflected[row] as number) ** 2;
   }
   const left = residualsOf(columns, pivots, solution, y);
-  return { coefficients, leverages, sequential, rank: pivots.length, residuals: left, fitted: y.map((v, i) => v - (left[i] as number)) };
+  return {
+    coefficients,
+    leverages,
+    sequential,
+    rank: pivots.length,
+    residuals: left,
+    fitted: y.map((v, i) => v - (left[i] as number)),
+  };
 }
 
 /**

@@ -59,7 +59,9 @@ function simplex(evaluate: (at: readonly number[]) => Place, corners: Place[]): 
     else {
       const nearer = mirrored.value < worst.value ? along(-0.5) : along(0.5);
       if (nearer.value < Math.min(worst.value, mirrored.value)) corners[size] = nearer;
-      else for (let i = 1; i <= size; i++) corners[i] = evaluate((corners[i] as Place).at.map((one, j) => (one + (best.at[j] as number)) / 2));
+      else
+        for (let i = 1; i <= size; i++)
+          corners[i] = evaluate((corners[i] as Place).at.map((one, j) => (one + (best.at[j] as number)) / 2));
     }
   }
   return corners.reduce((a, b) => (b.value < a.value ? b : a));

@@ -1,15 +1,15 @@
 /** The seven analyses by name: a request's options, with what stands for those that are left out, to an answer. Pure. */
 import { type Anova, anova } from "./anova.ts";
 import { type Correlations, correlateColumns, type Method } from "./correlate.ts";
-import { describeColumns, type Description } from "./describe.ts";
+import { type Description, describeColumns } from "./describe.ts";
 import type { Alternative } from "./distributions.ts";
 import type { Frame } from "./frame.ts";
 import { countInBins, type Histogram, type HistogramOptions } from "./histogram.ts";
 import type { Model } from "./holt-winters.ts";
 import { type Regression, regress } from "./regress.ts";
 import type { Seasonal } from "./season.ts";
-import { analyseSeries, type TimeSeries } from "./time-series.ts";
 import { type TTest, tTest } from "./t-test.ts";
+import { analyseSeries, type TimeSeries } from "./time-series.ts";
 
 /** What each analysis answers. */
 export interface Answers {
@@ -76,7 +76,10 @@ export const operations = {
   }),
   regress: (frame: Frame, { response = "", predictors = [], categorical = [], noIntercept = false, ...rest }: Options) =>
     regress(frame, { response, predictors, categorical, noIntercept, confidence: confidenceOf(rest) }),
-  tTest: (frame: Frame, { variable = "", group = "", second = "", paired = false, equalVariances = false, mean = 0, ...rest }: Options) =>
+  tTest: (
+    frame: Frame,
+    { variable = "", group = "", second = "", paired = false, equalVariances = false, mean = 0, ...rest }: Options,
+  ) =>
     tTest(frame, {
       ...{ variable, group, second, paired, equalVariances, mean },
       alternative: (rest.alternative || "two_sided") as Alternative,
@@ -90,7 +93,10 @@ export const operations = {
       rule: (rule || "sturges") as HistogramOptions["rule"],
       confidence: confidenceOf(rest),
     }),
-  timeSeries: (frame: Frame, { variable = "", time = "", frequency, seasonal, maxLag = 0, model, horizon = 0, ...rest }: Options) =>
+  timeSeries: (
+    frame: Frame,
+    { variable = "", time = "", frequency, seasonal, maxLag = 0, model, horizon = 0, ...rest }: Options,
+  ) =>
     analyseSeries(frame, {
       ...{ variable, time, maxLag, horizon, alpha: rest.alpha, beta: rest.beta, gamma: rest.gamma },
       frequency: frequency || 1,

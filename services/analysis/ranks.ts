@@ -127,8 +127,8 @@ function tieSums(sorted: Float64Array): { pairs: number; fives: number; triples:
 /** Sorts in place and says how many pairs were in the wrong order. */
 function sortCounting(values: Float64Array): number {
   let swaps = 0;
-  let from = values;
-  let to = new Float64Array(values.length);
+  let from: Float64Array = values;
+  let to: Float64Array = new Float64Array(values.length);
   for (let width = 1; width < values.length; width *= 2) {
     for (let start = 0; start < values.length; start += 2 * width) {
       const middle = Math.min(start + width, values.length);

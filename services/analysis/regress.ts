@@ -1,5 +1,5 @@
 /** Linear regression. Pure. */
-import { type Term, designOf } from "./design.ts";
+import { designOf, type Term } from "./design.ts";
 import { fProbability, tProbability, tQuantile } from "./distributions.ts";
 import { columnOf, completeRows, type Frame, missingOf, numberColumn, valuesAt } from "./frame.ts";
 import { type Fit, leastSquares } from "./least-squares.ts";

@@ -32,7 +32,11 @@ describe("services/analysis/studentized-range", () => {
 
   it("finds the value that has a probability of 0.05, 0.5 and 0.000001", () => {
     for (const p of [0.05, 0.5, 1e-6]) {
-      for (const [k, df] of [[2, 3], [3, 57], [20, 400]] as const) {
+      for (const [k, df] of [
+        [2, 3],
+        [3, 57],
+        [20, 400],
+      ] as const) {
         const off = Math.abs(rangeProbability(rangeQuantile(p, k, df), k, df) - p) / p;
         assert.ok(off < 1e-12, `${off} at ${p} of ${k} with ${df}`);
       }

@@ -1,6 +1,6 @@
 /** Student's t-test in its four forms. Pure. */
 import { type Alternative, tProbability, tQuantile } from "./distributions.ts";
-import { columnOf, completeRows, factorAt, type Frame, missingOf, numberColumn, presentValues, valuesAt } from "./frame.ts";
+import { columnOf, completeRows, type Frame, factorAt, missingOf, numberColumn, presentValues, valuesAt } from "./frame.ts";
 import { meanOf, type Sample, sampleOf, varianceOf, varies } from "./moments.ts";
 import { noVariation, tooFew, wrongField } from "./refusal.ts";
 import type { Interval, Missing, TestResult } from "./results.ts";
@@ -47,7 +47,8 @@ export interface ShownTTest {
 export function tTest(frame: Frame, options: TTestOptions): ShownTTest {
   const { samples, method, missing } = samplesOf(frame, options);
   const [first, second] = samples;
-  const { estimate, standardError, df } = second === undefined ? oneSample(first) : twoSamples(first, second, method === "pooled");
+  const { estimate, standardError, df } =
+    second === undefined ? oneSample(first) : twoSamples(first, second, method === "pooled");
   const t = (estimate - options.mean) / standardError;
   if (!(standardError > 10 * Number.EPSILON * Math.max(...samples.map(({ values }) => Math.abs(meanOf(values)))))) {
     throw noVariation(`the values of ${samples.map(({ name }) => name).join(" and ")}`);

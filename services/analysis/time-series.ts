@@ -6,10 +6,10 @@ import { onlyNumbers } from "./histogram.ts";
 import { type Forecast, forecastOf, type Model } from "./holt-winters.ts";
 import { leastSquares } from "./least-squares.ts";
 import { centralSum, meanOf, varies } from "./moments.ts";
-import { type Coefficient, coefficientsOf } from "./regress.ts";
 import { tooFew, wrongField } from "./refusal.ts";
+import { type Coefficient, coefficientsOf } from "./regress.ts";
 import { around, finite, type Interval, type Missing, type TestResult } from "./results.ts";
-import { decompose, type Decomposition, type Seasonal } from "./season.ts";
+import { type Decomposition, decompose, type Seasonal } from "./season.ts";
 
 /** What to analyse. */
 export interface TimeSeriesOptions {
@@ -49,7 +49,10 @@ export interface TimeSeries {
 const maxValues = 20_000;
 
 /** Finds trend, season, autocorrelation and a forecast. */
-export function analyseSeries(frame: Frame, options: TimeSeriesOptions): { readonly answer: TimeSeries; readonly variable: string } {
+export function analyseSeries(
+  frame: Frame,
+  options: TimeSeriesOptions,
+): { readonly answer: TimeSeries; readonly variable: string } {
   const column = onlyNumbers(frame, options.variable, options.time === "" ? [] : [options.time]);
   const values = seriesOf(frame, column, options.time);
   const n = values.length;
@@ -67,7 +70,9 @@ export function analyseSeries(frame: Frame, options: TimeSeriesOptions): { reado
     ...(varies(values) ? autocorrelation(values, options) : { autocorrelations: [] }),
     ...(model === "none"
       ? {}
-      : { forecast: forecastOf(values, { ...options, model, horizon: options.horizon || (frequency > 1 ? 2 * frequency : 10) }) }),
+      : {
+          forecast: forecastOf(values, { ...options, model, horizon: options.horizon || (frequency > 1 ? 2 * frequency : 10) }),
+        }),
     missing: missingOf("interpolated", frame.rowCount, n, [column]),
   };
   return { answer, variable: column.name };
