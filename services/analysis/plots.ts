@@ -142,7 +142,7 @@ function fittedLine(x: Float64Array, fitted: Float64Array, deviation: number, co
   const [from, to] = [x[first] as number, x[last] as number];
   const slope = ((fitted[last] as number) - (fitted[first] as number)) / (to - from);
   const quantile = tQuantile((1 + confidence) / 2, n - 2);
-  const places = Array.from({ length: 41 }, (_, at) => from + ((to - from) * at) / 40);
+  const places = Array.from({ length: 81 }, (_, at) => from + ((to - from) * at) / 80);
   const line = (shift: -1 | 0 | 1) =>
     places.map((at) => {
       const reach = quantile * deviation * Math.sqrt(1 / n + (at - mean) ** 2 / squares);
