@@ -8,14 +8,16 @@ export const limits = { rows: 200_000, columns: 500, values: 2_000_000 } as cons
 /** Collects the values of a column, numbers or texts. */
 export class ColumnBuilder {
   readonly #name: string;
-  #numbers = new Float64Array(64);
+  #numbers: Float64Array;
   #length = 0;
   /** Each text's code; undefined while there are none. */
   #codes: Map<string, number> | undefined;
   #hasNumbers = false;
 
-  constructor(name: string) {
+  /** @param rows how many values there will be; more may come */
+  constructor(name: string, rows = 64) {
     this.#name = name;
+    this.#numbers = new Float64Array(rows);
   }
 
   /** A value that is missing. */
@@ -59,7 +61,7 @@ export class ColumnBuilder {
 
   /** The column; one of which every value is missing is of numbers. */
   build(): Column {
-    const values = this.#numbers.slice(0, this.#length);
+    const values = this.#numbers.length === this.#length ? this.#numbers : this.#numbers.slice(0, this.#length);
     if (this.#codes === undefined) return { kind: "numbers", name: this.#name, values };
     const codes = Int32Array.from(values, (code) => (Number.isNaN(code) ? -1 : code));
     return { kind: "texts", name: this.#name, codes, levels: [...this.#codes.keys()] };
@@ -67,7 +69,7 @@ export class ColumnBuilder {
 
   #put(value: number): void {
     if (this.#length === this.#numbers.length) {
-      const larger = new Float64Array(2 * this.#length);
+      const larger = new Float64Array(2 * this.#length + 1);
       larger.set(this.#numbers);
       this.#numbers = larger;
     }

@@ -73,10 +73,14 @@ function lengthOf({ numbers, texts }: ColumnMessage): number {
 
 function columnFrom({ name, numbers, texts }: ColumnMessage, column: number): Column {
   if (numbers.length > 0 && texts.length > 0) throw wrongField(`columns[${column}].texts`, "expected none beside numbers");
-  const builder = new ColumnBuilder(name);
-  for (let at = 0; at < numbers.length; at++) {
-    builder.addNumber(numbers[at] as number, () => `columns[${column}].numbers[${at}]`);
+  if (texts.length === 0) {
+    const infinite = numbers.findIndex((value) => Math.abs(value) === Number.POSITIVE_INFINITY);
+    if (infinite !== -1) {
+      throw wrongField(`columns[${column}].numbers[${infinite}]`, `expected a finite number, got ${numbers[infinite]}`);
+    }
+    return { kind: "numbers", name, values: Float64Array.from(numbers) };
   }
+  const builder = new ColumnBuilder(name, texts.length);
   for (let at = 0; at < texts.length; at++) {
     const text = texts[at] as string;
     if (text === "") builder.addMissing();

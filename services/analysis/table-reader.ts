@@ -29,7 +29,7 @@ export function tableReader(etl: Pick<Client<typeof EtlService>, "readTable">): 
         if (response.columns.length > 0) {
           columns = response.columns;
           checkSize(columns.length, Number(response.rowCount), "table");
-          builders.push(...columns.map(({ name }) => new ColumnBuilder(name)));
+          builders.push(...columns.map(({ name }) => new ColumnBuilder(name, Number(response.rowCount))));
         }
         for (const [at, values] of (response.batch?.values ?? []).entries()) {
           const [builder, column] = [builders[at], columns[at]];
