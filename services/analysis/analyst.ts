@@ -23,8 +23,8 @@ export interface Analyst extends AsyncDisposable {
   plot(question: Question<Operation>, signal: AbortSignal): Promise<Chart>;
 }
 
-/** Analyses that wait for a thread, at most: each may hold 16 MB of data. */
-const maxWaiting = 32;
+/** Analyses that wait for a thread, at most: each may hold 8 MB of data. */
+const maxWaiting = 16;
 
 /** Opens the pool. `threads`: at most so many; 0 means one less than the machine has cores. None runs until there is work. */
 export function openAnalyst(threads: number): Analyst {

@@ -49,7 +49,7 @@ export interface ShownAnova {
 }
 
 const maxGroups = 200;
-const maxCells = 4_000_000;
+const maxCells = 2_000_000;
 
 /** Analyses the variance of a response by one factor or two. */
 export function anova(frame: Frame, options: AnovaOptions): ShownAnova {

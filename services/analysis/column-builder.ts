@@ -3,7 +3,7 @@ import type { Column, Frame } from "./frame.ts";
 import { wrongField } from "./refusal.ts";
 
 /** What an analysis takes at most. */
-export const limits = { rows: 200_000, columns: 500, values: 2_000_000 } as const;
+export const limits = { rows: 200_000, columns: 500, values: 1_000_000 } as const;
 
 /** Collects the values of a column, numbers or texts. */
 export class ColumnBuilder {

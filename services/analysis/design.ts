@@ -19,7 +19,7 @@ export interface Design {
 }
 
 /** More than this would take more memory than a worker has. */
-const maxCells = 4_000_000;
+const maxCells = 2_000_000;
 const maxTerms = 300;
 
 /** The model of some rows. Without an intercept the first categorical predictor has a term for its first level, too. */

@@ -1,4 +1,5 @@
 /** Reads columns of an etl table through the mesh. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Client } from "@connectrpc/connect";
 import type { EtlService } from "#gen/etl/v1/etl_pb.ts";
 import { type Column as ColumnMessage, ColumnType, type ColumnValues, Layout } from "#gen/etl/v1/table_pb.ts";
@@ -16,7 +17,7 @@ export interface TableReader {
 }
 
 /** Rows of a batch: what one takes to decode is far below what the event loop may wait. */
-const batchSize = 2000;
+const batchSize = 500;
 
 /** Over a client of etl. */
 export function tableReader(etl: Pick<Client<typeof EtlService>, "readTable">): TableReader {
@@ -35,6 +36,8 @@ export function tableReader(etl: Pick<Client<typeof EtlService>, "readTable">): 
           const [builder, column] = [builders[at], columns[at]];
           if (builder !== undefined && column !== undefined) addValues(builder, column, values, response.batch?.rowCount ?? 0);
         }
+        // Batches that have come already would be taken in one go, and other calls wait for all of them.
+        await nextTurn();
       }
       return frameFrom(
         builders.map((builder) => builder.build()),

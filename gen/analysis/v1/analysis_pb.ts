@@ -847,7 +847,7 @@ export const ColumnSchema: GenMessage<Column> = /*@__PURE__*/
  * Seven analyses of data in the request or of an etl table. Each says how many values were missing and what was done about it, and each is
  * a plot where Accept prefers image/svg+xml. Results are R's: expected.R in the service's folder holds them to it.
  *
- * Data are columns of numbers or of texts, up to 200,000 rows, 500 columns and 2,000,000 values; of a table these limits hold for what is
+ * Data are columns of numbers or of texts, up to 200,000 rows, 500 columns and 1,000,000 values; of a table these limits hold for what is
  * read of it. INVALID_ARGUMENT names the limit that was passed. Infinite numbers are refused. A text column, and a numeric one that
  * `categorical` names, is a factor: its levels in the order of numbers, or of Unicode. FAILED_PRECONDITION with reason TOO_FEW_VALUES or
  * NO_VARIATION: the data cannot answer the question.
