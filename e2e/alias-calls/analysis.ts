@@ -52,7 +52,7 @@ const analyses: readonly { readonly route: string; readonly rpc: string; readonl
     route: "histogram",
     rpc: "Histogram",
     options: { variable: "length", bins: 3 },
-    answer: { count: 6, rule: "bins", bins: [{ from: 0, to: 5, count: 1 }, { count: 1 }, { count: 3 }, { from: 15, to: 20 }] },
+    answer: { count: 6, rule: "bins", bins: [{ from: 0, to: 5, count: 1 }, { count: 2 }, { count: 2 }, { from: 15, to: 20 }] },
   },
   {
     route: "timeseries",

@@ -64,6 +64,8 @@ interface Start {
 export function forecastOf(values: Float64Array, options: ForecastOptions): Forecast {
   const { model, horizon } = options;
   const start = startOf(values, options);
+  // One for all trials: thousands of them would be a gigabyte.
+  const errors = new Float64Array(values.length - start.from);
   const given = [options.alpha, model === "exponential" ? 0 : options.beta, model === "holt_winters" ? options.gamma : 0];
   const free = given.flatMap((value, at) => (value === undefined ? [at] : []));
   const whole = (some: readonly number[]): Parameters => {
@@ -71,9 +73,9 @@ export function forecastOf(values: Float64Array, options: ForecastOptions): Fore
     const [alpha = 0, beta = 0, gamma = 0] = all;
     return { alpha, beta, gamma };
   };
-  const best = free.length === 0 ? [] : minimum((some) => smooth(values, start, whole(some)).sumOfSquares, free.length);
+  const best = free.length === 0 ? [] : minimum((some) => smooth(values, start, whole(some), errors).sumOfSquares, free.length);
   const parameters = whole(best);
-  const end = smooth(values, start, parameters);
+  const end = smooth(values, start, parameters, errors);
   const trend = model !== "exponential";
   const season = model === "holt_winters" ? Array.from(end.season) : [];
   return {
@@ -115,12 +117,12 @@ interface Smoothed {
   readonly errors: Float64Array;
 }
 
-function smooth(values: Float64Array, start: Start, { alpha, beta, gamma }: Parameters): Smoothed {
+/** The errors go into `errors`. */
+function smooth(values: Float64Array, start: Start, { alpha, beta, gamma }: Parameters, errors: Float64Array): Smoothed {
   const { from, multiplicative } = start;
   let { level, slope } = start;
   const season = start.season.slice();
   const period = season.length;
-  const errors = new Float64Array(values.length - from);
   let sumOfSquares = 0;
   for (let t = from; t < values.length; t++) {
     const value = values[t] as number;

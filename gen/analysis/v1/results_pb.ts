@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file analysis/v1/results.proto.
  */
 export const file_analysis_v1_results: GenFile = /*@__PURE__*/
-  fileDesc("ChlhbmFseXNpcy92MS9yZXN1bHRzLnByb3RvEgthbmFseXNpcy52MSJiChBEZXNjcmliZVJlc3BvbnNlEicKCXN1bW1hcmllcxgBIAMoCzIULmFuYWx5c2lzLnYxLlN1bW1hcnkSJQoHbWlzc2luZxgCIAEoCzIULmFuYWx5c2lzLnYxLk1pc3NpbmcitAEKB1N1bW1hcnkSEAoIdmFyaWFibGUYASABKAkSDQoFZ3JvdXAYAiABKAkSDQoFY291bnQYAyABKAUSFQoNbWlzc2luZ19jb3VudBgEIAEoBRIsCgdudW1lcmljGAUgASgLMhsuYW5hbHlzaXMudjEuTnVtZXJpY1N1bW1hcnkSNAoLY2F0ZWdvcmljYWwYBiABKAsyHy5hbmFseXNpcy52MS5DYXRlZ29yaWNhbFN1bW1hcnkigwMKDk51bWVyaWNTdW1tYXJ5EgwKBG1lYW4YASABKAESHwoSc3RhbmRhcmRfZGV2aWF0aW9uGAIgASgBSACIAQESGwoOc3RhbmRhcmRfZXJyb3IYAyABKAFIAYgBARIsCg1tZWFuX2ludGVydmFsGAQgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWwSKAoJcXVhbnRpbGVzGAUgAygLMhUuYW5hbHlzaXMudjEuUXVhbnRpbGUSFQoIc2tld25lc3MYBiABKAFIAogBARIVCghrdXJ0b3NpcxgHIAEoAUgDiAEBEioKCW1lYW5fdGVzdBgIIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHQSLwoObm9ybWFsaXR5X3Rlc3QYCSABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0QhUKE19zdGFuZGFyZF9kZXZpYXRpb25CEQoPX3N0YW5kYXJkX2Vycm9yQgsKCV9za2V3bmVzc0ILCglfa3VydG9zaXMiLgoIUXVhbnRpbGUSEwoLcHJvYmFiaWxpdHkYASABKAESDQoFdmFsdWUYAiABKAEihAEKEkNhdGVnb3JpY2FsU3VtbWFyeRITCgtsZXZlbF9jb3VudBgBIAEoBRInCgZsZXZlbHMYAiADKAsyFy5hbmFseXNpcy52MS5MZXZlbENvdW50EjAKD3VuaWZvcm1pdHlfdGVzdBgDIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHQicgoKTGV2ZWxDb3VudBINCgVsZXZlbBgBIAEoCRINCgVjb3VudBgCIAEoBRISCgpwcm9wb3J0aW9uGAMgASgBEjIKE3Byb3BvcnRpb25faW50ZXJ2YWwYBCABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbCJGCghJbnRlcnZhbBISCgVsb3dlchgBIAEoAUgAiAEBEhIKBXVwcGVyGAIgASgBSAGIAQFCCAoGX2xvd2VyQggKBl91cHBlciJaCgpUZXN0UmVzdWx0EgwKBG5hbWUYASABKAkSEQoJc3RhdGlzdGljGAIgASgBEhoKEmRlZ3JlZXNfb2ZfZnJlZWRvbRgDIAMoARIPCgdwX3ZhbHVlGAQgASgBIm8KB01pc3NpbmcSDAoEcnVsZRgBIAEoCRIRCglyb3dfY291bnQYAiABKAUSFgoOdXNlZF9yb3dfY291bnQYAyABKAUSKwoHY29sdW1ucxgEIAMoCzIaLmFuYWx5c2lzLnYxLk1pc3NpbmdDb2x1bW4iLAoNTWlzc2luZ0NvbHVtbhIMCgRuYW1lGAEgASgJEg0KBWNvdW50GAIgASgFIo0BChFDb3JyZWxhdGVSZXNwb25zZRIOCgZtZXRob2QYASABKAkSEQoJdmFyaWFibGVzGAIgAygJEi4KDGNvcnJlbGF0aW9ucxgDIAMoCzIYLmFuYWx5c2lzLnYxLkNvcnJlbGF0aW9uEiUKB21pc3NpbmcYBCABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nIrUBCgtDb3JyZWxhdGlvbhINCgVmaXJzdBgBIAEoCRIOCgZzZWNvbmQYAiABKAkSDQoFY291bnQYAyABKAUSGAoLY29lZmZpY2llbnQYBCABKAFIAIgBARInCghpbnRlcnZhbBgFIAEoCzIVLmFuYWx5c2lzLnYxLkludGVydmFsEiUKBHRlc3QYBiABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0Qg4KDF9jb2VmZmljaWVudCLIBAoPUmVncmVzc1Jlc3BvbnNlEi4KDGNvZWZmaWNpZW50cxgBIAMoCzIYLmFuYWx5c2lzLnYxLkNvZWZmaWNpZW50Eg0KBWNvdW50GAIgASgFEiMKG3Jlc2lkdWFsX2RlZ3JlZXNfb2ZfZnJlZWRvbRgDIAEoBRIkChdyZXNpZHVhbF9zdGFuZGFyZF9lcnJvchgEIAEoAUgAiAEBEhYKCXJfc3F1YXJlZBgFIAEoAUgBiAEBEh8KEmFkanVzdGVkX3Jfc3F1YXJlZBgGIAEoAUgCiAEBEiUKBHRlc3QYByABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0EhsKDmxvZ19saWtlbGlob29kGAggASgBSAOIAQESEAoDYWljGAkgASgBSASIAQESEAoDYmljGAogASgBSAWIAQESKAoJcmVzaWR1YWxzGAsgAygLMhUuYW5hbHlzaXMudjEuUXVhbnRpbGUSLwoObm9ybWFsaXR5X3Rlc3QYDCABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0EiQKB2ZhY3RvcnMYDSADKAsyEy5hbmFseXNpcy52MS5GYWN0b3ISJQoHbWlzc2luZxgOIAEoCzIULmFuYWx5c2lzLnYxLk1pc3NpbmdCGgoYX3Jlc2lkdWFsX3N0YW5kYXJkX2Vycm9yQgwKCl9yX3NxdWFyZWRCFQoTX2FkanVzdGVkX3Jfc3F1YXJlZEIRCg9fbG9nX2xpa2VsaWhvb2RCBgoEX2FpY0IGCgRfYmljIvIBCgtDb2VmZmljaWVudBIMCgRuYW1lGAEgASgJEhEKCXByZWRpY3RvchgCIAEoCRINCgVsZXZlbBgDIAEoCRIPCgdhbGlhc2VkGAQgASgIEhUKCGVzdGltYXRlGAUgASgBSACIAQESGwoOc3RhbmRhcmRfZXJyb3IYBiABKAFIAYgBARInCghpbnRlcnZhbBgHIAEoCzIVLmFuYWx5c2lzLnYxLkludGVydmFsEiUKBHRlc3QYCCABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0QgsKCV9lc3RpbWF0ZUIRCg9fc3RhbmRhcmRfZXJyb3IiJgoGRmFjdG9yEgwKBG5hbWUYASABKAkSDgoGbGV2ZWxzGAIgAygJIvsBCg1UVGVzdFJlc3BvbnNlEg4KBm1ldGhvZBgBIAEoCRITCgthbHRlcm5hdGl2ZRgCIAEoCRIkCgdzYW1wbGVzGAMgAygLMhMuYW5hbHlzaXMudjEuU2FtcGxlEhAKCGVzdGltYXRlGAQgASgBEhYKDnN0YW5kYXJkX2Vycm9yGAUgASgBEicKCGludGVydmFsGAYgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWwSJQoEdGVzdBgHIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHQSJQoHbWlzc2luZxgIIAEoCzIULmFuYWx5c2lzLnYxLk1pc3NpbmcimQEKBlNhbXBsZRIMCgRuYW1lGAEgASgJEg0KBWNvdW50GAIgASgFEgwKBG1lYW4YAyABKAESHwoSc3RhbmRhcmRfZGV2aWF0aW9uGAQgASgBSACIAQESLAoNbWVhbl9pbnRlcnZhbBgFIAEoCzIVLmFuYWx5c2lzLnYxLkludGVydmFsQhUKE19zdGFuZGFyZF9kZXZpYXRpb24ijAIKDUFub3ZhUmVzcG9uc2USIwoEcm93cxgBIAMoCzIVLmFuYWx5c2lzLnYxLkFub3ZhUm93EiMKBmdyb3VwcxgCIAMoCzITLmFuYWx5c2lzLnYxLlNhbXBsZRIuCg12YXJpYW5jZV90ZXN0GAMgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBIsCgtsZXZlbmVfdGVzdBgEIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHQSLAoLY29tcGFyaXNvbnMYBSADKAsyFy5hbmFseXNpcy52MS5Db21wYXJpc29uEiUKB21pc3NpbmcYBiABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nIscBCghBbm92YVJvdxIMCgR0ZXJtGAEgASgJEhoKEmRlZ3JlZXNfb2ZfZnJlZWRvbRgCIAEoBRIWCg5zdW1fb2Zfc3F1YXJlcxgDIAEoARIYCgttZWFuX3NxdWFyZRgEIAEoAUgAiAEBEhgKC2V0YV9zcXVhcmVkGAUgASgBSAGIAQESJQoEdGVzdBgGIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHRCDgoMX21lYW5fc3F1YXJlQg4KDF9ldGFfc3F1YXJlZCKHAQoKQ29tcGFyaXNvbhIMCgR0ZXJtGAEgASgJEg0KBWZpcnN0GAIgASgJEg4KBnNlY29uZBgDIAEoCRISCgpkaWZmZXJlbmNlGAQgASgBEicKCGludGVydmFsGAUgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWwSDwoHcF92YWx1ZRgGIAEoASKoAQoRSGlzdG9ncmFtUmVzcG9uc2USHgoEYmlucxgBIAMoCzIQLmFuYWx5c2lzLnYxLkJpbhIMCgRydWxlGAIgASgJEg0KBWNvdW50GAMgASgFEi8KDm5vcm1hbGl0eV90ZXN0GAQgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBIlCgdtaXNzaW5nGAUgASgLMhQuYW5hbHlzaXMudjEuTWlzc2luZyKHAQoDQmluEgwKBGZyb20YASABKAESCgoCdG8YAiABKAESDQoFY291bnQYAyABKAUSEgoKcHJvcG9ydGlvbhgEIAEoARIPCgdkZW5zaXR5GAUgASgBEjIKE3Byb3BvcnRpb25faW50ZXJ2YWwYBiABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbCLYAgoSVGltZVNlcmllc1Jlc3BvbnNlEg0KBWNvdW50GAEgASgFEhEKCWZyZXF1ZW5jeRgCIAEoBRIOCgZ2YWx1ZXMYAyADKAESIQoFdHJlbmQYBCABKAsyEi5hbmFseXNpcy52MS5UcmVuZBIxCg1kZWNvbXBvc2l0aW9uGAUgASgLMhouYW5hbHlzaXMudjEuRGVjb21wb3NpdGlvbhI2ChBhdXRvY29ycmVsYXRpb25zGAYgAygLMhwuYW5hbHlzaXMudjEuQXV0b2NvcnJlbGF0aW9uEjIKEWluZGVwZW5kZW5jZV90ZXN0GAcgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBInCghmb3JlY2FzdBgIIAEoCzIVLmFuYWx5c2lzLnYxLkZvcmVjYXN0EiUKB21pc3NpbmcYCSABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nIokBCgVUcmVuZBIuCgxjb2VmZmljaWVudHMYASADKAsyGC5hbmFseXNpcy52MS5Db2VmZmljaWVudBIWCglyX3NxdWFyZWQYAiABKAFIAIgBARIqCghtb25vdG9ueRgDIAEoCzIYLmFuYWx5c2lzLnYxLkNvcnJlbGF0aW9uQgwKCl9yX3NxdWFyZWQiaAoNRGVjb21wb3NpdGlvbhIQCghzZWFzb25hbBgBIAEoCRIOCgZmaWd1cmUYAiADKAESEwoLZmlyc3RfaW5kZXgYAyABKAUSDQoFdHJlbmQYBCADKAESEQoJcmVtYWluZGVyGAUgAygBIngKD0F1dG9jb3JyZWxhdGlvbhILCgNsYWcYASABKAUSDQoFdmFsdWUYAiABKAESFAoHcGFydGlhbBgDIAEoAUgAiAEBEicKCGludGVydmFsGAQgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWxCCgoIX3BhcnRpYWwi6gEKCEZvcmVjYXN0Eg0KBW1vZGVsGAEgASgJEg0KBWFscGhhGAIgASgBEhEKBGJldGEYAyABKAFIAIgBARISCgVnYW1tYRgEIAEoAUgBiAEBEh0KFXN1bV9vZl9zcXVhcmVkX2Vycm9ycxgFIAEoARINCgVsZXZlbBgGIAEoARISCgVzbG9wZRgHIAEoAUgCiAEBEg4KBnNlYXNvbhgIIAMoARIqCgZwb2ludHMYCSADKAsyGi5hbmFseXNpcy52MS5Gb3JlY2FzdFBvaW50QgcKBV9iZXRhQggKBl9nYW1tYUIICgZfc2xvcGUiVQoNRm9yZWNhc3RQb2ludBIMCgRzdGVwGAEgASgFEg0KBXZhbHVlGAIgASgBEicKCGludGVydmFsGAMgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWxiBnByb3RvMw");
+  fileDesc("ChlhbmFseXNpcy92MS9yZXN1bHRzLnByb3RvEgthbmFseXNpcy52MSJiChBEZXNjcmliZVJlc3BvbnNlEicKCXN1bW1hcmllcxgBIAMoCzIULmFuYWx5c2lzLnYxLlN1bW1hcnkSJQoHbWlzc2luZxgCIAEoCzIULmFuYWx5c2lzLnYxLk1pc3Npbmci2gEKB1N1bW1hcnkSEAoIdmFyaWFibGUYASABKAkSDQoFZ3JvdXAYAiABKAkSEgoFY291bnQYAyABKAVIAIgBARIaCg1taXNzaW5nX2NvdW50GAQgASgFSAGIAQESLAoHbnVtZXJpYxgFIAEoCzIbLmFuYWx5c2lzLnYxLk51bWVyaWNTdW1tYXJ5EjQKC2NhdGVnb3JpY2FsGAYgASgLMh8uYW5hbHlzaXMudjEuQ2F0ZWdvcmljYWxTdW1tYXJ5QggKBl9jb3VudEIQCg5fbWlzc2luZ19jb3VudCKRAwoOTnVtZXJpY1N1bW1hcnkSEQoEbWVhbhgBIAEoAUgAiAEBEh8KEnN0YW5kYXJkX2RldmlhdGlvbhgCIAEoAUgBiAEBEhsKDnN0YW5kYXJkX2Vycm9yGAMgASgBSAKIAQESLAoNbWVhbl9pbnRlcnZhbBgEIAEoCzIVLmFuYWx5c2lzLnYxLkludGVydmFsEigKCXF1YW50aWxlcxgFIAMoCzIVLmFuYWx5c2lzLnYxLlF1YW50aWxlEhUKCHNrZXduZXNzGAYgASgBSAOIAQESFQoIa3VydG9zaXMYByABKAFIBIgBARIqCgltZWFuX3Rlc3QYCCABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0Ei8KDm5vcm1hbGl0eV90ZXN0GAkgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdEIHCgVfbWVhbkIVChNfc3RhbmRhcmRfZGV2aWF0aW9uQhEKD19zdGFuZGFyZF9lcnJvckILCglfc2tld25lc3NCCwoJX2t1cnRvc2lzIlIKCFF1YW50aWxlEhgKC3Byb2JhYmlsaXR5GAEgASgBSACIAQESEgoFdmFsdWUYAiABKAFIAYgBAUIOCgxfcHJvYmFiaWxpdHlCCAoGX3ZhbHVlIpkBChJDYXRlZ29yaWNhbFN1bW1hcnkSGAoLbGV2ZWxfY291bnQYASABKAVIAIgBARInCgZsZXZlbHMYAiADKAsyFy5hbmFseXNpcy52MS5MZXZlbENvdW50EjAKD3VuaWZvcm1pdHlfdGVzdBgDIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHRCDgoMX2xldmVsX2NvdW50IpUBCgpMZXZlbENvdW50Eg0KBWxldmVsGAEgASgJEhIKBWNvdW50GAIgASgFSACIAQESFwoKcHJvcG9ydGlvbhgDIAEoAUgBiAEBEjIKE3Byb3BvcnRpb25faW50ZXJ2YWwYBCABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbEIICgZfY291bnRCDQoLX3Byb3BvcnRpb24iRgoISW50ZXJ2YWwSEgoFbG93ZXIYASABKAFIAIgBARISCgV1cHBlchgCIAEoAUgBiAEBQggKBl9sb3dlckIICgZfdXBwZXIifgoKVGVzdFJlc3VsdBIMCgRuYW1lGAEgASgJEhYKCXN0YXRpc3RpYxgCIAEoAUgAiAEBEhoKEmRlZ3JlZXNfb2ZfZnJlZWRvbRgDIAMoARIUCgdwX3ZhbHVlGAQgASgBSAGIAQFCDAoKX3N0YXRpc3RpY0IKCghfcF92YWx1ZSKaAQoHTWlzc2luZxIMCgRydWxlGAEgASgJEhYKCXJvd19jb3VudBgCIAEoBUgAiAEBEhsKDnVzZWRfcm93X2NvdW50GAMgASgFSAGIAQESKwoHY29sdW1ucxgEIAMoCzIaLmFuYWx5c2lzLnYxLk1pc3NpbmdDb2x1bW5CDAoKX3Jvd19jb3VudEIRCg9fdXNlZF9yb3dfY291bnQiOwoNTWlzc2luZ0NvbHVtbhIMCgRuYW1lGAEgASgJEhIKBWNvdW50GAIgASgFSACIAQFCCAoGX2NvdW50Io0BChFDb3JyZWxhdGVSZXNwb25zZRIOCgZtZXRob2QYASABKAkSEQoJdmFyaWFibGVzGAIgAygJEi4KDGNvcnJlbGF0aW9ucxgDIAMoCzIYLmFuYWx5c2lzLnYxLkNvcnJlbGF0aW9uEiUKB21pc3NpbmcYBCABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nIsQBCgtDb3JyZWxhdGlvbhINCgVmaXJzdBgBIAEoCRIOCgZzZWNvbmQYAiABKAkSEgoFY291bnQYAyABKAVIAIgBARIYCgtjb2VmZmljaWVudBgEIAEoAUgBiAEBEicKCGludGVydmFsGAUgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWwSJQoEdGVzdBgGIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHRCCAoGX2NvdW50Qg4KDF9jb2VmZmljaWVudCL8BAoPUmVncmVzc1Jlc3BvbnNlEi4KDGNvZWZmaWNpZW50cxgBIAMoCzIYLmFuYWx5c2lzLnYxLkNvZWZmaWNpZW50EhIKBWNvdW50GAIgASgFSACIAQESKAobcmVzaWR1YWxfZGVncmVlc19vZl9mcmVlZG9tGAMgASgFSAGIAQESJAoXcmVzaWR1YWxfc3RhbmRhcmRfZXJyb3IYBCABKAFIAogBARIWCglyX3NxdWFyZWQYBSABKAFIA4gBARIfChJhZGp1c3RlZF9yX3NxdWFyZWQYBiABKAFIBIgBARIlCgR0ZXN0GAcgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBIbCg5sb2dfbGlrZWxpaG9vZBgIIAEoAUgFiAEBEhAKA2FpYxgJIAEoAUgGiAEBEhAKA2JpYxgKIAEoAUgHiAEBEigKCXJlc2lkdWFscxgLIAMoCzIVLmFuYWx5c2lzLnYxLlF1YW50aWxlEi8KDm5vcm1hbGl0eV90ZXN0GAwgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBIkCgdmYWN0b3JzGA0gAygLMhMuYW5hbHlzaXMudjEuRmFjdG9yEiUKB21pc3NpbmcYDiABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nQggKBl9jb3VudEIeChxfcmVzaWR1YWxfZGVncmVlc19vZl9mcmVlZG9tQhoKGF9yZXNpZHVhbF9zdGFuZGFyZF9lcnJvckIMCgpfcl9zcXVhcmVkQhUKE19hZGp1c3RlZF9yX3NxdWFyZWRCEQoPX2xvZ19saWtlbGlob29kQgYKBF9haWNCBgoEX2JpYyLyAQoLQ29lZmZpY2llbnQSDAoEbmFtZRgBIAEoCRIRCglwcmVkaWN0b3IYAiABKAkSDQoFbGV2ZWwYAyABKAkSDwoHYWxpYXNlZBgEIAEoCBIVCghlc3RpbWF0ZRgFIAEoAUgAiAEBEhsKDnN0YW5kYXJkX2Vycm9yGAYgASgBSAGIAQESJwoIaW50ZXJ2YWwYByABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbBIlCgR0ZXN0GAggASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdEILCglfZXN0aW1hdGVCEQoPX3N0YW5kYXJkX2Vycm9yIiYKBkZhY3RvchIMCgRuYW1lGAEgASgJEg4KBmxldmVscxgCIAMoCSKlAgoNVFRlc3RSZXNwb25zZRIOCgZtZXRob2QYASABKAkSEwoLYWx0ZXJuYXRpdmUYAiABKAkSJAoHc2FtcGxlcxgDIAMoCzITLmFuYWx5c2lzLnYxLlNhbXBsZRIVCghlc3RpbWF0ZRgEIAEoAUgAiAEBEhsKDnN0YW5kYXJkX2Vycm9yGAUgASgBSAGIAQESJwoIaW50ZXJ2YWwYBiABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbBIlCgR0ZXN0GAcgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBIlCgdtaXNzaW5nGAggASgLMhQuYW5hbHlzaXMudjEuTWlzc2luZ0ILCglfZXN0aW1hdGVCEQoPX3N0YW5kYXJkX2Vycm9yIrYBCgZTYW1wbGUSDAoEbmFtZRgBIAEoCRISCgVjb3VudBgCIAEoBUgAiAEBEhEKBG1lYW4YAyABKAFIAYgBARIfChJzdGFuZGFyZF9kZXZpYXRpb24YBCABKAFIAogBARIsCg1tZWFuX2ludGVydmFsGAUgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWxCCAoGX2NvdW50QgcKBV9tZWFuQhUKE19zdGFuZGFyZF9kZXZpYXRpb24ijAIKDUFub3ZhUmVzcG9uc2USIwoEcm93cxgBIAMoCzIVLmFuYWx5c2lzLnYxLkFub3ZhUm93EiMKBmdyb3VwcxgCIAMoCzITLmFuYWx5c2lzLnYxLlNhbXBsZRIuCg12YXJpYW5jZV90ZXN0GAMgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBIsCgtsZXZlbmVfdGVzdBgEIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHQSLAoLY29tcGFyaXNvbnMYBSADKAsyFy5hbmFseXNpcy52MS5Db21wYXJpc29uEiUKB21pc3NpbmcYBiABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nIvsBCghBbm92YVJvdxIMCgR0ZXJtGAEgASgJEh8KEmRlZ3JlZXNfb2ZfZnJlZWRvbRgCIAEoBUgAiAEBEhsKDnN1bV9vZl9zcXVhcmVzGAMgASgBSAGIAQESGAoLbWVhbl9zcXVhcmUYBCABKAFIAogBARIYCgtldGFfc3F1YXJlZBgFIAEoAUgDiAEBEiUKBHRlc3QYBiABKAsyFy5hbmFseXNpcy52MS5UZXN0UmVzdWx0QhUKE19kZWdyZWVzX29mX2ZyZWVkb21CEQoPX3N1bV9vZl9zcXVhcmVzQg4KDF9tZWFuX3NxdWFyZUIOCgxfZXRhX3NxdWFyZWQirAEKCkNvbXBhcmlzb24SDAoEdGVybRgBIAEoCRINCgVmaXJzdBgCIAEoCRIOCgZzZWNvbmQYAyABKAkSFwoKZGlmZmVyZW5jZRgEIAEoAUgAiAEBEicKCGludGVydmFsGAUgASgLMhUuYW5hbHlzaXMudjEuSW50ZXJ2YWwSFAoHcF92YWx1ZRgGIAEoAUgBiAEBQg0KC19kaWZmZXJlbmNlQgoKCF9wX3ZhbHVlIrcBChFIaXN0b2dyYW1SZXNwb25zZRIeCgRiaW5zGAEgAygLMhAuYW5hbHlzaXMudjEuQmluEgwKBHJ1bGUYAiABKAkSEgoFY291bnQYAyABKAVIAIgBARIvCg5ub3JtYWxpdHlfdGVzdBgEIAEoCzIXLmFuYWx5c2lzLnYxLlRlc3RSZXN1bHQSJQoHbWlzc2luZxgFIAEoCzIULmFuYWx5c2lzLnYxLk1pc3NpbmdCCAoGX2NvdW50ItUBCgNCaW4SEQoEZnJvbRgBIAEoAUgAiAEBEg8KAnRvGAIgASgBSAGIAQESEgoFY291bnQYAyABKAVIAogBARIXCgpwcm9wb3J0aW9uGAQgASgBSAOIAQESFAoHZGVuc2l0eRgFIAEoAUgEiAEBEjIKE3Byb3BvcnRpb25faW50ZXJ2YWwYBiABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbEIHCgVfZnJvbUIFCgNfdG9CCAoGX2NvdW50Qg0KC19wcm9wb3J0aW9uQgoKCF9kZW5zaXR5IvoCChJUaW1lU2VyaWVzUmVzcG9uc2USEgoFY291bnQYASABKAVIAIgBARIWCglmcmVxdWVuY3kYAiABKAVIAYgBARIOCgZ2YWx1ZXMYAyADKAESIQoFdHJlbmQYBCABKAsyEi5hbmFseXNpcy52MS5UcmVuZBIxCg1kZWNvbXBvc2l0aW9uGAUgASgLMhouYW5hbHlzaXMudjEuRGVjb21wb3NpdGlvbhI2ChBhdXRvY29ycmVsYXRpb25zGAYgAygLMhwuYW5hbHlzaXMudjEuQXV0b2NvcnJlbGF0aW9uEjIKEWluZGVwZW5kZW5jZV90ZXN0GAcgASgLMhcuYW5hbHlzaXMudjEuVGVzdFJlc3VsdBInCghmb3JlY2FzdBgIIAEoCzIVLmFuYWx5c2lzLnYxLkZvcmVjYXN0EiUKB21pc3NpbmcYCSABKAsyFC5hbmFseXNpcy52MS5NaXNzaW5nQggKBl9jb3VudEIMCgpfZnJlcXVlbmN5IokBCgVUcmVuZBIuCgxjb2VmZmljaWVudHMYASADKAsyGC5hbmFseXNpcy52MS5Db2VmZmljaWVudBIWCglyX3NxdWFyZWQYAiABKAFIAIgBARIqCghtb25vdG9ueRgDIAEoCzIYLmFuYWx5c2lzLnYxLkNvcnJlbGF0aW9uQgwKCl9yX3NxdWFyZWQifQoNRGVjb21wb3NpdGlvbhIQCghzZWFzb25hbBgBIAEoCRIOCgZmaWd1cmUYAiADKAESGAoLZmlyc3RfaW5kZXgYAyABKAVIAIgBARINCgV0cmVuZBgEIAMoARIRCglyZW1haW5kZXIYBSADKAFCDgoMX2ZpcnN0X2luZGV4IpQBCg9BdXRvY29ycmVsYXRpb24SEAoDbGFnGAEgASgFSACIAQESEgoFdmFsdWUYAiABKAFIAYgBARIUCgdwYXJ0aWFsGAMgASgBSAKIAQESJwoIaW50ZXJ2YWwYBCABKAsyFS5hbmFseXNpcy52MS5JbnRlcnZhbEIGCgRfbGFnQggKBl92YWx1ZUIKCghfcGFydGlhbCKnAgoIRm9yZWNhc3QSDQoFbW9kZWwYASABKAkSEgoFYWxwaGEYAiABKAFIAIgBARIRCgRiZXRhGAMgASgBSAGIAQESEgoFZ2FtbWEYBCABKAFIAogBARIiChVzdW1fb2Zfc3F1YXJlZF9lcnJvcnMYBSABKAFIA4gBARISCgVsZXZlbBgGIAEoAUgEiAEBEhIKBXNsb3BlGAcgASgBSAWIAQESDgoGc2Vhc29uGAggAygBEioKBnBvaW50cxgJIAMoCzIaLmFuYWx5c2lzLnYxLkZvcmVjYXN0UG9pbnRCCAoGX2FscGhhQgcKBV9iZXRhQggKBl9nYW1tYUIYChZfc3VtX29mX3NxdWFyZWRfZXJyb3JzQggKBl9sZXZlbEIICgZfc2xvcGUicgoNRm9yZWNhc3RQb2ludBIRCgRzdGVwGAEgASgFSACIAQESEgoFdmFsdWUYAiABKAFIAYgBARInCghpbnRlcnZhbBgDIAEoCzIVLmFuYWx5c2lzLnYxLkludGVydmFsQgcKBV9zdGVwQggKBl92YWx1ZWIGcHJvdG8z");
 
 /**
  * Columns by themselves.
@@ -63,16 +63,16 @@ export type Summary = Message<"analysis.v1.Summary"> & {
   /**
    * How many values there are.
    *
-   * @generated from field: int32 count = 3;
+   * @generated from field: optional int32 count = 3;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * How many are missing.
    *
-   * @generated from field: int32 missing_count = 4;
+   * @generated from field: optional int32 missing_count = 4;
    */
-  missingCount: number;
+  missingCount?: number | undefined;
 
   /**
    * Of a numeric column with values.
@@ -105,9 +105,9 @@ export type NumericSummary = Message<"analysis.v1.NumericSummary"> & {
   /**
    * Their mean.
    *
-   * @generated from field: double mean = 1;
+   * @generated from field: optional double mean = 1;
    */
-  mean: number;
+  mean?: number | undefined;
 
   /**
    * sqrt(sum((x - mean)^2) / (n - 1)).
@@ -182,16 +182,16 @@ export type Quantile = Message<"analysis.v1.Quantile"> & {
   /**
    * Which, 0 to 1.
    *
-   * @generated from field: double probability = 1;
+   * @generated from field: optional double probability = 1;
    */
-  probability: number;
+  probability?: number | undefined;
 
   /**
    * The value.
    *
-   * @generated from field: double value = 2;
+   * @generated from field: optional double value = 2;
    */
-  value: number;
+  value?: number | undefined;
 };
 
 /**
@@ -210,9 +210,9 @@ export type CategoricalSummary = Message<"analysis.v1.CategoricalSummary"> & {
   /**
    * How many different ones.
    *
-   * @generated from field: int32 level_count = 1;
+   * @generated from field: optional int32 level_count = 1;
    */
-  levelCount: number;
+  levelCount?: number | undefined;
 
   /**
    * The first 100 by count, by name among equals.
@@ -252,16 +252,16 @@ export type LevelCount = Message<"analysis.v1.LevelCount"> & {
   /**
    * How many values.
    *
-   * @generated from field: int32 count = 2;
+   * @generated from field: optional int32 count = 2;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * count / all that are not missing.
    *
-   * @generated from field: double proportion = 3;
+   * @generated from field: optional double proportion = 3;
    */
-  proportion: number;
+  proportion?: number | undefined;
 
   /**
    * Of the proportion, by Wilson's score.
@@ -322,9 +322,9 @@ export type TestResult = Message<"analysis.v1.TestResult"> & {
   /**
    * The statistic.
    *
-   * @generated from field: double statistic = 2;
+   * @generated from field: optional double statistic = 2;
    */
-  statistic: number;
+  statistic?: number | undefined;
 
   /**
    * Its degrees of freedom; those of F are two; none where it has none.
@@ -336,9 +336,9 @@ export type TestResult = Message<"analysis.v1.TestResult"> & {
   /**
    * How probable a statistic at least as extreme is if there is no effect.
    *
-   * @generated from field: double p_value = 4;
+   * @generated from field: optional double p_value = 4;
    */
-  pValue: number;
+  pValue?: number | undefined;
 };
 
 /**
@@ -366,16 +366,16 @@ export type Missing = Message<"analysis.v1.Missing"> & {
   /**
    * The rows of the data.
    *
-   * @generated from field: int32 row_count = 2;
+   * @generated from field: optional int32 row_count = 2;
    */
-  rowCount: number;
+  rowCount?: number | undefined;
 
   /**
    * The rows that were used. With pairwise and per_column: those that lack nothing.
    *
-   * @generated from field: int32 used_row_count = 3;
+   * @generated from field: optional int32 used_row_count = 3;
    */
-  usedRowCount: number;
+  usedRowCount?: number | undefined;
 
   /**
    * The columns in use that lack values.
@@ -408,9 +408,9 @@ export type MissingColumn = Message<"analysis.v1.MissingColumn"> & {
   /**
    * How many.
    *
-   * @generated from field: int32 count = 2;
+   * @generated from field: optional int32 count = 2;
    */
-  count: number;
+  count?: number | undefined;
 };
 
 /**
@@ -485,9 +485,9 @@ export type Correlation = Message<"analysis.v1.Correlation"> & {
   /**
    * How many rows have both.
    *
-   * @generated from field: int32 count = 3;
+   * @generated from field: optional int32 count = 3;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * -1 to 1; absent when a column does not vary.
@@ -536,16 +536,16 @@ export type RegressResponse = Message<"analysis.v1.RegressResponse"> & {
   /**
    * How many rows were used.
    *
-   * @generated from field: int32 count = 2;
+   * @generated from field: optional int32 count = 2;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * count less the terms that have an estimate.
    *
-   * @generated from field: int32 residual_degrees_of_freedom = 3;
+   * @generated from field: optional int32 residual_degrees_of_freedom = 3;
    */
-  residualDegreesOfFreedom: number;
+  residualDegreesOfFreedom?: number | undefined;
 
   /**
    * sqrt(residual sum of squares / residual_degrees_of_freedom); absent when these are 0.
@@ -760,16 +760,16 @@ export type TTestResponse = Message<"analysis.v1.TTestResponse"> & {
   /**
    * The mean, the difference of the means (first less second), or the mean of the differences.
    *
-   * @generated from field: double estimate = 4;
+   * @generated from field: optional double estimate = 4;
    */
-  estimate: number;
+  estimate?: number | undefined;
 
   /**
    * Of the estimate.
    *
-   * @generated from field: double standard_error = 5;
+   * @generated from field: optional double standard_error = 5;
    */
-  standardError: number;
+  standardError?: number | undefined;
 
   /**
    * Of the estimate.
@@ -816,16 +816,16 @@ export type Sample = Message<"analysis.v1.Sample"> & {
   /**
    * How many values.
    *
-   * @generated from field: int32 count = 2;
+   * @generated from field: optional int32 count = 2;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * Their mean.
    *
-   * @generated from field: double mean = 3;
+   * @generated from field: optional double mean = 3;
    */
-  mean: number;
+  mean?: number | undefined;
 
   /**
    * Absent of a single value.
@@ -921,16 +921,16 @@ export type AnovaRow = Message<"analysis.v1.AnovaRow"> & {
   /**
    * Its degrees of freedom.
    *
-   * @generated from field: int32 degrees_of_freedom = 2;
+   * @generated from field: optional int32 degrees_of_freedom = 2;
    */
-  degreesOfFreedom: number;
+  degreesOfFreedom?: number | undefined;
 
   /**
    * Its sum of squares.
    *
-   * @generated from field: double sum_of_squares = 3;
+   * @generated from field: optional double sum_of_squares = 3;
    */
-  sumOfSquares: number;
+  sumOfSquares?: number | undefined;
 
   /**
    * sum_of_squares / degrees_of_freedom; absent without degrees of freedom.
@@ -991,9 +991,9 @@ export type Comparison = Message<"analysis.v1.Comparison"> & {
   /**
    * The mean of first less that of second.
    *
-   * @generated from field: double difference = 4;
+   * @generated from field: optional double difference = 4;
    */
-  difference: number;
+  difference?: number | undefined;
 
   /**
    * Of the difference, such that all comparisons of the term hold together with the confidence level.
@@ -1005,9 +1005,9 @@ export type Comparison = Message<"analysis.v1.Comparison"> & {
   /**
    * Adjusted for all comparisons of the term.
    *
-   * @generated from field: double p_value = 6;
+   * @generated from field: optional double p_value = 6;
    */
-  pValue: number;
+  pValue?: number | undefined;
 };
 
 /**
@@ -1040,9 +1040,9 @@ export type HistogramResponse = Message<"analysis.v1.HistogramResponse"> & {
   /**
    * How many values.
    *
-   * @generated from field: int32 count = 3;
+   * @generated from field: optional int32 count = 3;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * Whether the values may be normal: Shapiro and Wilk, of 3 to 5,000 values.
@@ -1075,37 +1075,37 @@ export type Bin = Message<"analysis.v1.Bin"> & {
   /**
    * Its lower bound; only in the first bin part of it.
    *
-   * @generated from field: double from = 1;
+   * @generated from field: optional double from = 1;
    */
-  from: number;
+  from?: number | undefined;
 
   /**
    * Its upper bound, part of it.
    *
-   * @generated from field: double to = 2;
+   * @generated from field: optional double to = 2;
    */
-  to: number;
+  to?: number | undefined;
 
   /**
    * How many values.
    *
-   * @generated from field: int32 count = 3;
+   * @generated from field: optional int32 count = 3;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * count / all.
    *
-   * @generated from field: double proportion = 4;
+   * @generated from field: optional double proportion = 4;
    */
-  proportion: number;
+  proportion?: number | undefined;
 
   /**
    * proportion / (to - from).
    *
-   * @generated from field: double density = 5;
+   * @generated from field: optional double density = 5;
    */
-  density: number;
+  density?: number | undefined;
 
   /**
    * Of the proportion, by Wilson's score.
@@ -1131,16 +1131,16 @@ export type TimeSeriesResponse = Message<"analysis.v1.TimeSeriesResponse"> & {
   /**
    * How many values.
    *
-   * @generated from field: int32 count = 1;
+   * @generated from field: optional int32 count = 1;
    */
-  count: number;
+  count?: number | undefined;
 
   /**
    * Values in a season; 1 without.
    *
-   * @generated from field: int32 frequency = 2;
+   * @generated from field: optional int32 frequency = 2;
    */
-  frequency: number;
+  frequency?: number | undefined;
 
   /**
    * The values in order, as they were used.
@@ -1257,9 +1257,9 @@ export type Decomposition = Message<"analysis.v1.Decomposition"> & {
   /**
    * The number of the first value that has a trend, from 0: the average needs half a season on both sides.
    *
-   * @generated from field: int32 first_index = 3;
+   * @generated from field: optional int32 first_index = 3;
    */
-  firstIndex: number;
+  firstIndex?: number | undefined;
 
   /**
    * The trend from there on.
@@ -1292,16 +1292,16 @@ export type Autocorrelation = Message<"analysis.v1.Autocorrelation"> & {
   /**
    * How many values later.
    *
-   * @generated from field: int32 lag = 1;
+   * @generated from field: optional int32 lag = 1;
    */
-  lag: number;
+  lag?: number | undefined;
 
   /**
    * -1 to 1.
    *
-   * @generated from field: double value = 2;
+   * @generated from field: optional double value = 2;
    */
-  value: number;
+  value?: number | undefined;
 
   /**
    * What is left of it without the lags between; absent for lag 0.
@@ -1341,9 +1341,9 @@ export type Forecast = Message<"analysis.v1.Forecast"> & {
   /**
    * How fast the level follows, 0 to 1.
    *
-   * @generated from field: double alpha = 2;
+   * @generated from field: optional double alpha = 2;
    */
-  alpha: number;
+  alpha?: number | undefined;
 
   /**
    * How fast the trend follows; absent without one.
@@ -1362,16 +1362,16 @@ export type Forecast = Message<"analysis.v1.Forecast"> & {
   /**
    * The sum of the squares of what the forecast of the next value was off by.
    *
-   * @generated from field: double sum_of_squared_errors = 5;
+   * @generated from field: optional double sum_of_squared_errors = 5;
    */
-  sumOfSquaredErrors: number;
+  sumOfSquaredErrors?: number | undefined;
 
   /**
    * The level at the end.
    *
-   * @generated from field: double level = 6;
+   * @generated from field: optional double level = 6;
    */
-  level: number;
+  level?: number | undefined;
 
   /**
    * The trend at the end; absent without one.
@@ -1411,16 +1411,16 @@ export type ForecastPoint = Message<"analysis.v1.ForecastPoint"> & {
   /**
    * How many steps after the last value.
    *
-   * @generated from field: int32 step = 1;
+   * @generated from field: optional int32 step = 1;
    */
-  step: number;
+  step?: number | undefined;
 
   /**
    * The forecast.
    *
-   * @generated from field: double value = 2;
+   * @generated from field: optional double value = 2;
    */
-  value: number;
+  value?: number | undefined;
 
   /**
    * Where the value will lie, as predict in R has it (Yar and Chatfield, 1990).
