@@ -849,8 +849,8 @@ export const ColumnSchema: GenMessage<Column> = /*@__PURE__*/
  *
  * Data are columns of numbers or of texts, up to 200,000 rows, 500 columns and 1,000,000 values; of a table these limits hold for what is
  * read of it. INVALID_ARGUMENT names the limit that was passed. Infinite numbers are refused. A text column, and a numeric one that
- * `categorical` names, is a factor: its levels in the order of numbers, or of Unicode. FAILED_PRECONDITION with reason TOO_FEW_VALUES or
- * NO_VARIATION: the data cannot answer the question.
+ * `categorical` names, is a factor: its levels in the order of numbers, or of Unicode. FAILED_PRECONDITION with reason TOO_FEW_VALUES,
+ * NO_VARIATION or NOT_BALANCED: the data cannot answer the question.
  *
  * @generated from service analysis.v1.AnalysisService
  */

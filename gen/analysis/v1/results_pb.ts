@@ -1003,7 +1003,8 @@ export type Comparison = Message<"analysis.v1.Comparison"> & {
   interval?: Interval | undefined;
 
   /**
-   * Adjusted for all comparisons of the term.
+   * Adjusted for all comparisons of the term, by the studentized range; right to 1e-11, where ptukey in R is off by up to 1e-4 with few
+   * degrees of freedom.
    *
    * @generated from field: optional double p_value = 6;
    */
@@ -1423,7 +1424,8 @@ export type ForecastPoint = Message<"analysis.v1.ForecastPoint"> & {
   value?: number | undefined;
 
   /**
-   * Where the value will lie, as predict in R has it (Yar and Chatfield, 1990).
+   * Where the value will lie (Yar and Chatfield, 1990): as predict in R has it, but for a multiplicative season, where R lets the last
+   * error of each value count by alpha + gamma * (1 - alpha) in place of 1, and so is too narrow.
    *
    * @generated from field: analysis.v1.Interval interval = 3;
    */
