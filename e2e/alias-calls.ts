@@ -3,6 +3,7 @@
  * rows name as `{name}` in their path, body or token.
  */
 import { type AliasCall, anything } from "./alias-calls/alias-call.ts";
+import { analysisCalls } from "./alias-calls/analysis.ts";
 import { calculationCalls } from "./alias-calls/calculation.ts";
 import { discoveryCalls } from "./alias-calls/discovery.ts";
 import { etlCalls } from "./alias-calls/etl.ts";
@@ -292,6 +293,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...calculationCalls,
   ...etlCalls,
   ...vectorCalls,
+  ...analysisCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",

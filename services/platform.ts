@@ -37,6 +37,7 @@ export const platform: readonly PlatformService[] = [
   { ...service("calculation", 7014, []), database: false },
   service("etl", 7011, []),
   service("vector", 7012, []),
+  { ...service("analysis", 7013, []), database: false },
   {
     name: "gateway",
     entry: "gateway/service.ts",

@@ -1,7 +1,7 @@
 /** What a chart shows, as plain data: it can cross to a thread, and the same data always makes the same picture. */
 
 /** A chart of one of the kinds. */
-export type Chart = LineChart | BarChart | ScatterChart | HistogramChart;
+export type Chart = LineChart | BarChart | ScatterChart | HistogramChart | BoxChart | HeatChart;
 
 /** What all charts have. */
 export interface ChartFrame {
@@ -96,6 +96,30 @@ export interface HistogramChart extends ChartFrame {
   readonly kind: "histogram";
   /** Adjacent and ascending; not necessarily of one width. */
   readonly bins: readonly { readonly from: number; readonly to: number; readonly count: number }[];
+}
+
+/** Box plots side by side. */
+export interface BoxChart extends ChartFrame {
+  readonly kind: "box";
+  readonly boxes: readonly {
+    readonly name: string;
+    /** Where the lower whisker ends, lower quartile, median, upper quartile, and where the upper whisker ends. */
+    readonly values: readonly [number, number, number, number, number];
+    /** Values beyond the whiskers. */
+    readonly outliers: readonly number[];
+  }[];
+}
+
+/** A table of numbers as colours, each with its number in it. */
+export interface HeatChart extends ChartFrame {
+  readonly kind: "heat";
+  readonly columns: readonly string[];
+  /** From top to bottom. */
+  readonly rows: readonly string[];
+  /** A list for each row; null for none. */
+  readonly values: readonly (readonly (number | null)[])[];
+  /** What the colours go from and to; the middle is white. */
+  readonly range: readonly [number, number];
 }
 
 /** Points of one name: [x, y]. */

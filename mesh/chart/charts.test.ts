@@ -64,6 +64,25 @@ const kinds: readonly Chart[] = [
       { from: 1, to: 4, count: 1 },
     ],
   },
+  {
+    ...names,
+    kind: "box",
+    boxes: [
+      { name: "a", values: [1, 2, 3, 4, 5], outliers: [9, -3] },
+      { name: "b", values: [0, 0, 0, 0, 0], outliers: [] },
+    ],
+  },
+  {
+    ...names,
+    kind: "heat",
+    columns: ["a", "b"],
+    rows: ["c", "d"],
+    values: [
+      [1, -0.5],
+      [null, Number.NaN],
+    ],
+    range: [-1, 1],
+  },
 ];
 
 describe("mesh/chart", () => {

@@ -1,15 +1,22 @@
 /** Draws one chart: what runs in the thread. Everything of echarts is loaded here, and only what the kinds need. */
 import { createHash } from "node:crypto";
-import { BarChart, CustomChart, LineChart, ScatterChart } from "echarts/charts";
-import { GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TitleComponent } from "echarts/components";
+import { BarChart, BoxplotChart, CustomChart, HeatmapChart, LineChart, ScatterChart } from "echarts/charts";
+import {
+  GridComponent,
+  LegendComponent,
+  MarkAreaComponent,
+  MarkLineComponent,
+  TitleComponent,
+  VisualMapContinuousComponent,
+} from "echarts/components";
 import { init, use } from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 import type { Chart } from "./chart.ts";
 import { optionOf } from "./option.ts";
 import { soundSvg } from "./svg.ts";
 
-use([BarChart, CustomChart, LineChart, ScatterChart, SVGRenderer]);
-use([GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TitleComponent]);
+use([BarChart, BoxplotChart, CustomChart, HeatmapChart, LineChart, ScatterChart, SVGRenderer]);
+use([GridComponent, LegendComponent, MarkAreaComponent, MarkLineComponent, TitleComponent, VisualMapContinuousComponent]);
 
 /** The chart as an SVG document. */
 export default function draw(chart: Chart): string {

@@ -1,16 +1,6 @@
 /** A chart in echarts' words. */
 import type { EChartsOption, SeriesOption } from "echarts";
-import type {
-  BarChart,
-  Chart,
-  ChartAxis,
-  HistogramChart,
-  LineChart,
-  PointSeries,
-  ScatterChart,
-  Tone,
-  ValueSeries,
-} from "./chart.ts";
+import type { BoxChart, Chart, ChartAxis, HeatChart, HistogramChart, PointSeries, Tone, ValueSeries } from "./chart.ts";
 
 /** The option of a chart. */
 export function optionOf(chart: Chart): EChartsOption {
@@ -29,13 +19,14 @@ export function optionOf(chart: Chart): EChartsOption {
     ...(named.length > 1 ? { legend: { data: named, bottom: 4, type: "plain", selectedMode: false } } : {}),
     grid: {
       left: 16,
-      right: 24,
+      right: chart.kind === "heat" ? 72 : 24,
       top: 48,
       bottom: named.length > 1 ? 40 : 16,
       outerBoundsMode: "same",
       outerBoundsContain: "all",
     },
     ...axesOf(chart),
+    ...(chart.kind === "heat" ? { visualMap: coloursOf(chart) } : {}),
     series: first === undefined ? [] : [{ ...first, ...behind } as SeriesOption, ...others],
   };
 }
@@ -46,7 +37,7 @@ const palette = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00
 const colours: Readonly<Record<Tone, string>> = { good: "#009e73", warning: "#e69f00", bad: "#d55e00", neutral: "#7f7f7f" };
 
 function namesOf(chart: Chart): string[] {
-  if (chart.kind === "histogram") return [];
+  if (chart.kind === "histogram" || chart.kind === "box" || chart.kind === "heat") return [];
   const lines = "lines" in chart ? (chart.lines ?? []) : [];
   return [...chart.series, ...lines].map(({ name }) => clean(name));
 }
@@ -64,6 +55,10 @@ function seriesOf(chart: Chart): SeriesOption[] {
       return [...chart.series.map(pointsOf), ...(chart.lines ?? []).map(lineOf)];
     case "histogram":
       return [binsOf(chart)];
+    case "box":
+      return boxesOf(chart);
+    case "heat":
+      return [cellsOf(chart)];
   }
 }
 
@@ -101,11 +96,55 @@ function binsOf({ bins }: HistogramChart): SeriesOption {
   };
 }
 
+function boxesOf({ boxes }: BoxChart): SeriesOption[] {
+  const itemStyle = { color: "#d6e6f2", borderColor: palette[0] ?? "" };
+  const outliers = boxes.flatMap((box, at) => box.outliers.map((value) => [at, value]));
+  return [
+    {
+      ...common("boxes", undefined),
+      type: "boxplot",
+      data: boxes.map(({ values }) => [...values]),
+      itemStyle,
+      boxWidth: [8, 56],
+    },
+    { ...common("outliers", undefined), type: "scatter", data: outliers, symbolSize: 4 },
+  ];
+}
+
+function cellsOf({ values }: HeatChart): SeriesOption {
+  const data = values.flatMap((row, y) => row.map((value, x) => [x, y, gap(value) ?? "-"]));
+  // Numbers in cells that are too small for them would cover each other.
+  const label = { show: values.length <= 16, fontSize: 10, color: "#202124", formatter: cellText };
+  return { ...common("cells", undefined), type: "heatmap", data, label, itemStyle: { borderColor: "#ffffff", borderWidth: 1 } };
+}
+
+function cellText({ value }: { value?: unknown }): string {
+  const number: unknown = Array.isArray(value) ? value[2] : undefined;
+  return typeof number === "number" ? number.toFixed(2) : "";
+}
+
+/** From orange over white to blue, which those who see few colours tell apart. */
+function coloursOf({ range: [min, max] }: HeatChart) {
+  const inRange = { color: [colours.bad, "#ffffff", palette[0] ?? ""] };
+  return { type: "continuous", min, max, inRange, orient: "vertical", right: 4, top: "middle", itemHeight: 160 } as const;
+}
+
 function common(name: string, tone: Tone | undefined) {
   return { name: clean(name), silent: true, ...(tone === undefined ? {} : { color: colours[tone] }) } as const;
 }
 
 function axesOf(chart: Chart): Pick<EChartsOption, "xAxis" | "yAxis"> {
+  if (chart.kind === "heat") {
+    const names = (texts: readonly string[]) => ({
+      type: "category" as const,
+      data: texts.map(clean),
+      splitArea: { show: false },
+    });
+    return {
+      xAxis: { ...names(chart.columns), axisLabel: { rotate: chart.columns.length > 8 ? 45 : 0 } },
+      yAxis: { ...names(chart.rows), inverse: true },
+    };
+  }
   const along = placeAxis(chart);
   const values = { type: "value", ...naming(chart.y, "y"), scale: chart.y?.loose === true } as const;
   if (chart.kind === "bar" && chart.horizontal === true) {
@@ -117,15 +156,17 @@ function axesOf(chart: Chart): Pick<EChartsOption, "xAxis" | "yAxis"> {
   return { xAxis: along, yAxis: values } as Pick<EChartsOption, "xAxis" | "yAxis">;
 }
 
-function placeAxis(chart: LineChart | BarChart | ScatterChart | HistogramChart): object {
+function placeAxis(chart: Exclude<Chart, HeatChart>): object {
   const horizontal = chart.kind === "bar" && chart.horizontal === true;
   const names = naming(chart.x, horizontal ? "y" : "x");
   const labels =
     chart.kind === "bar"
       ? chart.labels
-      : chart.kind === "line" && chart.places.kind === "labels"
-        ? chart.places.labels
-        : undefined;
+      : chart.kind === "box"
+        ? chart.boxes.map(({ name }) => name)
+        : chart.kind === "line" && chart.places.kind === "labels"
+          ? chart.places.labels
+          : undefined;
   if (labels !== undefined) return { type: "category", data: labels.map(clean), ...names };
   const places = chart.kind === "line" ? chart.places.kind : chart.kind === "scatter" ? chart.places : "numbers";
   return { type: places === "times" ? "time" : "value", scale: chart.x?.loose !== false, splitLine: { show: false }, ...names };
