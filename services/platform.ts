@@ -31,6 +31,10 @@ export const platform: readonly PlatformService[] = [
   service("sensor", 7006, []),
   service("events", 7007, []),
   service("queue", 7008, []),
+  service("value-architect", 7015, []),
+  service("value-committer", 7016, []),
+  service("value-executor", 7017, []),
+  service("value-amplifier", 7018, []),
   {
     name: "gateway",
     entry: "gateway/service.ts",
