@@ -2,6 +2,7 @@
  * Example calls of the routes that older programs use, one row each, in an order that tells a story: what a row keeps, later
  * rows name as `{name}` in their path, body or token.
  */
+import { calculationCalls } from "./alias-calls/calculation.ts";
 
 /** One call and what it must be answered. */
 export interface AliasCall {
@@ -306,6 +307,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...sensorCalls,
   ...eventCalls,
   ...queueCalls,
+  ...calculationCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",

@@ -80,9 +80,10 @@ export function aborted(message: string, cause?: unknown): ConnectError {
   return new ConnectError(message, Code.Aborted, undefined, undefined, cause);
 }
 
-/** RESOURCE_EXHAUSTED with RetryInfo: not before `retryAfterMs` milliseconds. */
-export function resourceExhausted(message: string, retryAfterMs: number): ConnectError {
-  return new ConnectError(message, Code.ResourceExhausted, undefined, [retryInfo(retryAfterMs)]);
+/** RESOURCE_EXHAUSTED. With RetryInfo: not before `retryAfterMs` milliseconds; without: the same call will never fit. */
+export function resourceExhausted(message: string, retryAfterMs?: number): ConnectError {
+  const details = retryAfterMs === undefined ? [] : [retryInfo(retryAfterMs)];
+  return new ConnectError(message, Code.ResourceExhausted, undefined, details);
 }
 
 /** UNAVAILABLE. `retryAfterMs` milliseconds, when known, becomes RetryInfo and so the gateway's Retry-After. */

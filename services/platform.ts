@@ -31,6 +31,7 @@ export const platform: readonly PlatformService[] = [
   service("sensor", 7006, []),
   service("events", 7007, []),
   service("queue", 7008, []),
+  { ...service("calculation", 7014, []), database: false },
   service("value-architect", 7015, []),
   service("value-committer", 7016, []),
   service("value-executor", 7017, []),

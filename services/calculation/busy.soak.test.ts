@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import { CalculationService } from "#gen/calculation/v1/calculation_pb.ts";
+import { NumberMode } from "#gen/calculation/v1/evaluate_pb.ts";
+import { startMesh, type TestMesh } from "#mesh/testing.ts";
+import type { Figures } from "./measured.fixture.ts";
+import { startProcess, stopProcess } from "./process.fixture.ts";
+
+const long = process.env.HEDDLE_SOAK === "1";
+// A short run has some hundred readings of the delay, of which the few that the machine's other work causes would decide.
+const { seconds, maxDelayMs, cancels } = long
+  ? { seconds: 30, maxDelayMs: 20, cancels: 20 }
+  : { seconds: 3, maxDelayMs: 250, cancels: 2 };
+
+/** As many threads as the service takes when nobody says. */
+const threads = Math.max(1, availableParallelism() - 1);
+
+/** A minute's work of decimals, which nothing but the end of its thread stops. */
+const endless = {
+  expression: "a = reshape(1:10000, [100, 100]); m = a .* a + identity(100); inv(m * m * m)",
+  numberMode: NumberMode.DECIMAL,
+};
+const simulation = {
+  expression: "npv(rate, [-cost, gain, gain * growth, gain * growth^2])",
+  inputs: [
+    { name: "gain", distribution: { case: "normal", value: { mean: 400, standardDeviation: 80 } } as const },
+    { name: "growth", distribution: { case: "triangular", value: { min: 0.9, mode: 1.1, max: 1.2 } } as const },
+  ],
+  constants: { rate: 0.08, cost: 1000 },
+  iterations: 1_000_000,
+};
+
+describe(`calculation: all ${threads} threads busy for ${seconds} s`, function () {
+  this.timeout(300_000);
+  let mesh: TestMesh;
+  let child: ChildProcess;
+  let client: Client<typeof CalculationService>;
+  before(async () => {
+    mesh = await startMesh([]);
+    await stopProcess(await startProcess(mesh, {}));
+    child = await startProcess(mesh, {}, "./measured.fixture.ts");
+    client = mesh.client(CalculationService);
+  });
+  after(async () => {
+    await stopProcess(child);
+    await mesh[Symbol.asyncDispose]();
+  });
+
+  it(`its event loop is late by less than ${maxDelayMs} ms at the 99th percentile, and small calls are still answered`, async () => {
+    // What first calls load is not what this measures.
+    await client.runMonteCarlo({ ...simulation, iterations: 10_000 });
+    await ask(child, "begin");
+    const leaving = new AbortController();
+    const end = performance.now() + seconds * 1000;
+    let iterations = 0;
+    const simulating = Array.from({ length: threads + 1 }, async () => {
+      for (let before = 0; ; before = 0) {
+        for await (const { completedIterations } of client.streamMonteCarlo(simulation, { signal: leaving.signal })) {
+          iterations += Number(completedIterations) - before;
+          before = Number(completedIterations);
+        }
+      }
+    });
+    const ended = Promise.allSettled(simulating);
+    const latencies: number[] = [];
+    while (performance.now() < end) {
+      const from = performance.now();
+      await client.calculateReturnOnInvestment({ initialCost: "1000", gains: ["500", "500", "500"], discountRate: 0.1 });
+      latencies.push(performance.now() - from);
+      await pause(20);
+    }
+    const figures = (await ask(child, "end")) as Figures;
+    leaving.abort();
+    for (const one of await ended) {
+      const code = one.status === "rejected" ? ConnectError.from(one.reason).code : undefined;
+      assert.equal(code, Code.Canceled, JSON.stringify(one));
+    }
+    assert.ok(iterations > 0);
+    const sorted = latencies.toSorted((a, b) => a - b);
+    const [p50, p99] = [0.5, 0.99].map((part) => (sorted[Math.floor(sorted.length * part)] ?? 0).toFixed(1));
+    console.log(
+      `      ${Math.round(iterations / seconds).toLocaleString("en")} iterations/s on ${threads} threads of ${threads + 1} simulations`,
+    );
+    console.log(
+      `      event loop delay: p99 ${figures.delayP99Ms.toFixed(1)} ms (bar of 30 s: 20 ms), max ${figures.delayMaxMs.toFixed(1)} ms`,
+    );
+    console.log(`      ${latencies.length} small calls beside them: p50 ${p50} ms, p99 ${p99} ms`);
+    console.log(`      memory: ${Math.round(figures.maxPss / 2 ** 20)} MB at most (PSS)`);
+    assert.ok(figures.delayP99Ms < maxDelayMs, `expected less than ${maxDelayMs} ms, got ${figures.delayP99Ms} ms`);
+  });
+
+  it(`${cancels} calls whose client leaves: the process is idle within 100 ms, and answers others`, async () => {
+    const idleAfter: number[] = [];
+    for (let call = 0; call < cancels; call++) {
+      const leaving = new AbortController();
+      const working = client.evaluate(endless, { signal: leaving.signal }).catch(() => undefined);
+      // Until the thread has loaded all and is at the inverse itself.
+      const from = cpuMs(child);
+      for (const patience = performance.now() + 20_000; cpuMs(child) - from < 1000 && performance.now() < patience; )
+        await pause(20);
+      assert.ok(cpuMs(child) - from >= 1000, "the work has begun");
+      const left = performance.now();
+      leaving.abort();
+      idleAfter.push(await idle(child, left));
+      await working;
+      const answer = await client.evaluate({ expression: "1 + 1" });
+      assert.equal(answer.text, "2");
+    }
+    console.log(`      idle after ${idleAfter.map((ms) => ms.toFixed(0)).join(", ")} ms (bar: 100 ms)`);
+    assert.ok(Math.max(...idleAfter) <= (long ? 100 : 500), `${idleAfter}`);
+  });
+});
+
+/**
+ * How long after `from` the process last used its processor time, in milliseconds, at the kernel's resolution of 10 ms: it counts as idle
+ * when it used at most one such tick in 100 ms.
+ */
+async function idle(child: ChildProcess, from: number): Promise<number> {
+  const seen: { readonly at: number; readonly cpu: number }[] = [];
+  for (const end = from + 10_000; performance.now() < end; await pause(5)) {
+    const now = { at: performance.now(), cpu: cpuMs(child) };
+    seen.push(now);
+    const still = seen.find(({ cpu }) => now.cpu - cpu <= 10);
+    if (still !== undefined && now.at - still.at >= 100) return still.at - from;
+  }
+  throw new Error("the process did not become idle");
+}
+
+/** Processor time of all threads of a process so far, in milliseconds. */
+function cpuMs({ pid }: ChildProcess): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+async function ask(child: ChildProcess, what: "begin" | "end"): Promise<unknown> {
+  const answer = once(child, "message");
+  child.send(what);
+  return (await answer)[0];
+}
