@@ -3,6 +3,7 @@
  * rows name as `{name}` in their path, body or token.
  */
 import { calculationCalls } from "./alias-calls/calculation.ts";
+import { valueCalls } from "./alias-calls/value.ts";
 
 /** One call and what it must be answered. */
 export interface AliasCall {
@@ -18,6 +19,8 @@ export interface AliasCall {
   readonly raw?: { readonly type: string; readonly text: string };
   /** The answer is a stream: its first line is what counts, and then the reader leaves. */
   readonly stream?: boolean;
+  /** The answer follows from an event that is on its way: the call is made again, for 20 s at most, until it is as it must be. */
+  readonly patient?: boolean;
   /** Default 200. */
   readonly status?: number;
   /** What the body must hold: objects may hold more than is named here, `anything` stands for any value that is there. */
@@ -308,6 +311,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...eventCalls,
   ...queueCalls,
   ...calculationCalls,
+  ...valueCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",
