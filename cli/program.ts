@@ -166,6 +166,10 @@ function commands(context: CommandContext, ends: (code: number) => void): Comman
     .command("shop")
     .description("a user pays, and sees the ledger, the event, the notification and the analytics")
     .action(async () => run((await import("./commands/demo-shop.ts")).demoShop(context)));
+  demo
+    .command("value")
+    .description("one deal, from a hypothesis by a signed contract to what it brought and what would bring more")
+    .action(async () => run((await import("./commands/demo-value.ts")).demoValue(context)));
   const saga = program.command("saga").description("the changes over several services, and what became of them");
   saga
     .command("list")

@@ -8,6 +8,7 @@ import { calculationCalls } from "./alias-calls/calculation.ts";
 import { discoveryCalls } from "./alias-calls/discovery.ts";
 import { etlCalls } from "./alias-calls/etl.ts";
 import { metricsCalls } from "./alias-calls/metrics.ts";
+import { valueCalls } from "./alias-calls/value.ts";
 import { vectorCalls } from "./alias-calls/vector.ts";
 
 const password = "a rope of sand 1842";
@@ -294,6 +295,7 @@ export const aliasCalls: readonly AliasCall[] = [
   ...etlCalls,
   ...vectorCalls,
   ...analysisCalls,
+  ...valueCalls,
   // Last, since they end what the others need.
   {
     call: "POST /auth/change-password",

@@ -20,6 +20,7 @@ describe("heddle demo, on the whole platform", () => {
   for (const [name, promises] of [
     ["shop", 8],
     ["resilience", 15],
+    ["value", 13],
   ] as const) {
     it(`${name}: ${promises} promises kept, none broken`, async () => {
       const told = await platform.heddle("demo", name).catch((error: { stdout?: string; stderr?: string }) => {

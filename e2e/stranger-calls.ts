@@ -39,6 +39,10 @@ export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> 
   return {
     upload_id: upload,
     job_id: job,
+
+  const value = await valueObjects(owner);
+  return {
+    ...value,
     account_id: account,
     from_account_id: account,
     to_account_id: account,
@@ -72,6 +76,42 @@ async function extracted(owner: PlatformPerson): Promise<{ readonly upload: stri
     jobs.push(id);
   }
   return { upload, job: jobs[1] };
+
+/** A deal on its way through the value chain. */
+async function valueObjects(owner: PlatformPerson): Promise<OwnedObjects> {
+  const root = "/api/v1/value";
+  const hypothesis = { driver: "D", baseline: 0, target: 1, dueDate: "2099-01-01", confidence: 1, valuePerUnit: 1 };
+  const draft = { requestId: "mine", title: "Mine", currency: "EUR", investment: "1", hypotheses: [hypothesis] };
+  const { id: model, hypotheses } = await owner.post(`${root}/models`, draft);
+  await owner.post(`${root}/models/${model}:submit`, {});
+  await owner.post(`${root}/models/${model}:approve`, {});
+  const promise = { requestId: "mine", modelId: model, title: "Mine", deliverables: [{ title: "Mine", dueDate: "2099-01-01" }] };
+  const { id: commitment } = await owner.post(`${root}/commitments`, promise);
+  await owner.post(`${root}/commitments/${commitment}:propose`, {});
+  await owner.post(`${root}/commitments/${commitment}:sign`, { signatory: "Me" });
+  const made = async () => (await owner.get(`${root}/deliveries?commitmentId=${commitment}`)).deliveries?.[0];
+  await until("the delivery", async () => (await made()) !== undefined, 20_000);
+  const delivery = await made();
+  const milestone = delivery.milestones[0].id;
+  await owner.post(`${root}/milestones/${milestone}:start`, {});
+  await owner.post(`${root}/milestones/${milestone}:complete`, {});
+  await owner.post(`${root}/deliveries/${delivery.id}:complete`, {});
+  // NOT_FOUND until the first event of the model has come.
+  const progress = () => owner.get(`${root}/models/${model}/progress`).catch(() => ({}));
+  await until("the delivery to be heard of", async () => (await progress()).completedDeliveries === 1, 20_000);
+  const about = { requestId: "mine", modelId: model, hypothesisId: hypotheses[0].id };
+  const { id: realisation } = await owner.post(`${root}/realisations`, { ...about, actual: 1 });
+  const strategy = { ...about, title: "Mine", effect: 1, confidence: 1, reach: 1, effortDays: 1 };
+  const { id: strategyId } = await owner.post(`${root}/strategies`, strategy);
+  return {
+    model_id: model,
+    "value.v1/id": model,
+    commitment_id: commitment,
+    delivery_id: delivery.id,
+    milestone_id: milestone,
+    realisation_id: realisation,
+    strategy_id: strategyId,
+  };
 }
 
 /** A payment that has come to its end. */
@@ -93,6 +133,10 @@ export const extraNames: readonly string[] = ["queue.v1/queue", "queue.v1/name",
 export const harmless: Readonly<Record<string, Code | 0>> = {
   // It narrows the list of the caller's own payments, to none.
   "payment.v1.PaymentService/ListPayments account_id": 0,
+  // The same of the caller's own commitments and deliveries.
+  "value.v1.CommitterService/ListCommitments model_id": 0,
+  "value.v1.ExecutorService/ListDeliveries model_id": 0,
+  "value.v1.ExecutorService/ListDeliveries commitment_id": 0,
   // Names of queues are taken once for all, so who wants the same one hears that it is.
   "queue.v1.QueueService/CreateQueue queue.name": Code.AlreadyExists,
 };
@@ -108,7 +152,15 @@ export const ownerless: readonly string[] = [
   "sensor_id",
   // A process of the mesh or a program beside it, which is nobody's.
   "instance_id",
+
+  // It is looked for in a model, whose id is tried.
+  "hypothesis_id",
+  // Whoever owns a delivery gives its milestones to anybody.
+  "value.v1/owner_id",
 ];
+
+const hypothesis = { driver: "D", baseline: 0, target: 1, dueDate: "2099-01-01", confidence: 1, valuePerUnit: 1 };
+const effects = { effect: 1, confidence: 1, reach: 1, effortDays: 1 };
 
 /** What a method needs besides its owned field to be valid, as JSON: by `contract/Method`, or by `contract/Method field` where fields differ. A method that is not named here needs nothing. */
 export const validRequests: Readonly<Record<string, JsonValue>> = {
@@ -167,4 +219,22 @@ export const validRequests: Readonly<Record<string, JsonValue>> = {
     recipient: "a@example.com",
     text: { subject: "x", body: "y" },
   },
+  "value.v1.ArchitectService/CreateModel": { requestId: "r", title: "T", currency: "EUR" },
+  "value.v1.ArchitectService/UpdateModel": { model: { id: nobody, title: "T" } },
+  "value.v1.ArchitectService/AddHypothesis": { requestId: "r", modelId: nobody, hypothesis },
+  "value.v1.ArchitectService/ReplaceHypothesis": { modelId: nobody, hypothesisId: nobody, hypothesis },
+  "value.v1.ArchitectService/RemoveHypothesis": { hypothesisId: nobody },
+  "value.v1.ArchitectService/ReturnModel": { reason: "r" },
+  "value.v1.CommitterService/CreateCommitment": { requestId: "r", title: "T" },
+  "value.v1.CommitterService/UpdateCommitment": { commitment: { id: nobody, title: "T" } },
+  "value.v1.CommitterService/RejectCommitment": { reason: "r" },
+  "value.v1.CommitterService/SignCommitment": { signatory: "S" },
+  "value.v1.ExecutorService/CancelDelivery": { reason: "r" },
+  "value.v1.ExecutorService/AddMilestone": { requestId: "r", title: "T", plannedDate: "2099-01-01" },
+  "value.v1.ExecutorService/UpdateMilestone": { milestone: { id: nobody, progress: 1 }, updateMask: "progress" },
+  "value.v1.ExecutorService/CancelMilestone": { reason: "r" },
+  "value.v1.AmplifierService/RecordRealisation": { requestId: "r", hypothesisId: nobody, actual: 1 },
+  "value.v1.AmplifierService/CreateStrategy": { requestId: "r", hypothesisId: nobody, title: "T", ...effects },
+  "value.v1.AmplifierService/UpdateStrategy": { strategy: { id: nobody, title: "T", ...effects } },
+  "value.v1.AmplifierService/DropStrategy": { reason: "r" },
 };

@@ -38,6 +38,10 @@ export const platform: readonly PlatformService[] = [
   service("etl", 7011, []),
   service("vector", 7012, []),
   { ...service("analysis", 7013, []), database: false },
+  service("value-architect", 7015, []),
+  service("value-committer", 7016, []),
+  service("value-executor", 7017, []),
+  service("value-amplifier", 7018, []),
   {
     name: "gateway",
     entry: "gateway/service.ts",
