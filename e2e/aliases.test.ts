@@ -37,16 +37,9 @@ describe("alias routes, each with an example call", () => {
         ...(token === "" ? {} : { token }),
         ...(row.body === undefined ? {} : { body: filled(row.body) }),
       };
-      const answer = await (row.stream === true
-        ? firstOf(method, url, token, parts.body)
-        : row.raw === undefined
-          ? request(method, url, parts)
-          : upload(url, token, row.raw));
-
-      const parts = { ...(token === "" ? {} : { token }), ...(row.body === undefined ? {} : { body: filled(row.body) }) };
       const ask = () =>
         row.stream === true
-          ? firstOf(url, token)
+          ? firstOf(method, url, token, parts.body)
           : row.raw === undefined
             ? request(method, url, parts)
             : upload(url, token, row.raw);

@@ -36,13 +36,11 @@ export async function makeObjects(owner: PlatformPerson): Promise<OwnedObjects> 
   await owner.post("/api/v1/collections", { collection: { name: "mine" } });
   await owner.post("/api/v1/collections/mine/items", { items: [{ id: "note", text: "Nobody else's." }] });
   const { upload, job } = await extracted(owner);
-  return {
-    upload_id: upload,
-    job_id: job,
-
   const value = await valueObjects(owner);
   return {
     ...value,
+    upload_id: upload,
+    job_id: job,
     account_id: account,
     from_account_id: account,
     to_account_id: account,
@@ -76,6 +74,7 @@ async function extracted(owner: PlatformPerson): Promise<{ readonly upload: stri
     jobs.push(id);
   }
   return { upload, job: jobs[1] };
+}
 
 /** A deal on its way through the value chain. */
 async function valueObjects(owner: PlatformPerson): Promise<OwnedObjects> {

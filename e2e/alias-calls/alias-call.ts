@@ -14,6 +14,8 @@ export interface AliasCall {
   readonly raw?: { readonly type: string; readonly text: string };
   /** The answer is a stream: its first line is what counts, and then the reader leaves. */
   readonly stream?: boolean;
+  /** What it shows comes by an event: it is asked again, for a while, until it answers as it must. */
+  readonly patient?: boolean;
   /** Default 200. */
   readonly status?: number;
   /** What the body must hold: objects may hold more than is named here, `anything` stands for any value that is there. */
