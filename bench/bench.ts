@@ -6,8 +6,9 @@ import { boot } from "./boot.ts";
 import { events } from "./events.ts";
 import { queue } from "./queue.ts";
 import { signIn } from "./sign-in.ts";
+import { vector } from "./vector.ts";
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { boot, events, queue, "sign-in": signIn };
+const benches: Readonly<Record<string, () => Promise<void>>> = { boot, events, queue, "sign-in": signIn, vector };
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
 for (const name of names) {
