@@ -121,6 +121,7 @@ describe("vector: indexes that follow the database", function () {
     for (const name of ["a", "b", "c"]) {
       await client.createCollection({ collection: { ...line, dimensions: 256, name } });
       await client.batchUpsertItems({ collection: name, items: wide(0, 90) });
+      await client.search({ collection: name, vector: Array.from({ length: 256 }, () => 1) });
     }
     const [{ vector } = assert.fail()] = wide(89, 90);
     for (const name of ["a", "b", "c", "a"]) {

@@ -63,11 +63,14 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
   const { db, log, path, maxBytes, clock } = options;
   const opening = new Map<string, Promise<OpenIndex>>();
   const open = new Map<string, OpenIndex>();
+  /** Bytes of each that is open or being opened: what it is expected to take, until it takes more. */
+  const taken = new Map<string, number>();
   let closed = false;
   const thread = options.openThread((error) => {
     log.error({ err: error }, "the thread of the indexes died; they are opened anew when they are asked for");
     open.clear();
     opening.clear();
+    taken.clear();
   });
 
   const find = (collection: Collection): Promise<OpenIndex> => {
@@ -76,7 +79,9 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
     const promise = runWithoutContext(() => begin(collection));
     opening.set(collection.id, promise);
     promise.catch(() => {
-      if (opening.get(collection.id) === promise) opening.delete(collection.id);
+      if (opening.get(collection.id) !== promise) return;
+      opening.delete(collection.id);
+      taken.delete(collection.id);
     });
     return promise;
   };
@@ -126,11 +131,12 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
       const { changes, vectors, position } = page;
       if (position === undefined) break;
       index.state = await thread.ask("apply", { id, changes, vectors, position }, [vectors.buffer]);
+      taken.set(id, Math.max(taken.get(id) ?? 0, index.state.bytes));
       if (changes.length < limit) break;
     }
   };
 
-  const used = () => [...open.values()].reduce((sum, { state }) => sum + state.bytes, 0);
+  const used = () => [...taken.values()].reduce((sum, bytes) => sum + bytes, 0);
   const hasRoom = (collection: Collection) => !closed && used() + estimate(collection) <= maxBytes;
 
   /** Closes those that were used least until there is room for another. */
@@ -145,14 +151,16 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
     }
     while (open.size > 0 && !hasRoom(collection)) {
       const idle = [...open.values()].filter(({ searches }) => searches === 0).sort((a, b) => a.lastUsed - b.lastUsed)[0];
-      if (idle === undefined) return;
+      if (idle === undefined) break;
       await forget(idle.id, false);
     }
+    taken.set(collection.id, wanted);
   };
 
   const forget = async (id: string, remove: boolean): Promise<void> => {
     open.delete(id);
     opening.delete(id);
+    taken.delete(id);
     await thread.ask("close", { id, remove });
   };
 
