@@ -8,8 +8,17 @@ import { events } from "./events.ts";
 import { metrics } from "./metrics.ts";
 import { queue } from "./queue.ts";
 import { signIn } from "./sign-in.ts";
+import { vector } from "./vector.ts";
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { boot, calculation, events, metrics, queue, "sign-in": signIn };
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  boot,
+  calculation,
+  events,
+  metrics,
+  queue,
+  "sign-in": signIn,
+  vector,
+};
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(benches);
 for (const name of names) {

@@ -120,6 +120,16 @@ export class CollectionIndex {
     this.#graph.grow(count);
   }
 
+  /** The lists of words, for `loadWords`. */
+  encodeWords(): Buffer {
+    return this.#text.encode();
+  }
+
+  /** Takes the lists of the first `slots` rows, before those are applied. */
+  loadWords(buffer: ArrayBuffer, slots: number): void {
+    this.#text.load(buffer, slots);
+  }
+
   /** Writes the graph to a file. */
   saveGraph(path: string): void {
     this.#graph?.save(path);

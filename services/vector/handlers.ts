@@ -67,7 +67,7 @@ export function vectorHandlers(parts: HandlerParts): Implementation {
     async batchUpsertItems({ collection: name, items, userId }, { signal }) {
       const collection = await collectionToFill(parts, ownerOf(currentWho(), userId), name);
       const createdCount = await upsert(parts, collection, items, signal);
-      await indexes.catchUp(collection.id);
+      await indexes.catchUp(collection);
       return { upsertedCount: items.length, createdCount };
     },
 
@@ -85,11 +85,12 @@ export function vectorHandlers(parts: HandlerParts): Implementation {
           );
         }
         created += await upsert(parts, collection, request.items, signal);
+        if (at === 0) await indexes.catchUp(collection);
         upserted += request.items.length;
         at++;
       }
       if (collection === undefined) throw mistake("", "expected a message, got none");
-      await indexes.catchUp(collection.id);
+      await indexes.catchUp(collection);
       return { upsertedCount: BigInt(upserted), createdCount: BigInt(created) };
     },
 
@@ -111,14 +112,14 @@ export function vectorHandlers(parts: HandlerParts): Implementation {
     async deleteItems({ collection: name, ids, userId }) {
       const collection = await ownCollection(db, ownerOf(currentWho(), userId), name);
       const deletedCount = await remove(parts, collection, ids);
-      await indexes.catchUp(collection.id);
+      await indexes.catchUp(collection);
       return { deletedCount };
     },
 
     async deleteItem({ collection: name, id, userId }) {
       const collection = await ownCollection(db, ownerOf(currentWho(), userId), name);
       if ((await remove(parts, collection, [id])) === 0) throw notFound("item", id);
-      await indexes.catchUp(collection.id);
+      await indexes.catchUp(collection);
       return {};
     },
 

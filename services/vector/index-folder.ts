@@ -3,7 +3,8 @@
  *
  *     rows.log     every row, as it was applied (row-log.ts)
  *     graph        the graph over the first rows of it, written now and then
- *     graph.json   how many rows that is, and the graph's bytes and CRC-32
+ *     words        the lists of words of the first rows, written with it
+ *     *.json       how many rows that is, and the file's bytes and CRC-32
  *
  * Files that are missing or damaged cost time, nothing else: rows come from the database again, and the graph from the rows.
  */
@@ -19,7 +20,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { CollectionIndex, type Shape } from "./collection-index.ts";
 import type { Position, Row } from "./row.ts";
@@ -30,8 +31,8 @@ const stepRows = 8;
 /** Dead slots from which on it is worth making the index anew without them, when they are also a third of all. */
 const deadRows = 5000;
 
-/** What the graph file holds. */
-interface GraphNote {
+/** What a saved file holds: of how many slots, and how it is known again. */
+interface Note {
   readonly slots: number;
   readonly bytes: number;
   readonly crc: number;
@@ -59,11 +60,13 @@ export class IndexFolder {
     mkdirSync(path, { recursive: true });
     this.#index = new CollectionIndex(shape);
     this.#log = new RowLog(join(path, "rows.log"), shape.dimensions);
-    const size = statSync(join(path, "rows.log")).size;
-    for (const rows of this.#log.read()) this.#index.apply(rows);
-    if (this.#log.bytes < size) {
-      this.damage = `rows.log is damaged at byte ${this.#log.bytes}`;
-      this.#log.cut();
+    if (!this.#read()) {
+      // The lists of words are of rows that the log does not have.
+      this.#dropSaved();
+      this.#log.close();
+      this.#index = new CollectionIndex(shape);
+      this.#log = new RowLog(join(path, "rows.log"), shape.dimensions);
+      this.#read();
     }
     if (this.#log.position.change > upTo) {
       this.#clear();
@@ -107,16 +110,16 @@ export class IndexFolder {
     else this.#index.grow(stepRows);
   }
 
-  /** Writes the graph to its file. */
+  /** Writes the graph and the lists of words to their files. */
   save(): void {
     const slots = this.#index.graphSlots;
     if (slots === 0) return;
-    const path = join(this.#path, "graph");
-    this.#index.saveGraph(`${path}.new`);
-    const note: GraphNote = { slots, bytes: statSync(`${path}.new`).size, crc: crcOf(`${path}.new`) };
-    rmSync(`${path}.json`, { force: true });
-    renameSync(`${path}.new`, path);
-    writeFileSync(`${path}.json`, JSON.stringify(note));
+    const graph = join(this.#path, "graph");
+    this.#index.saveGraph(`${graph}.new`);
+    finishSave(graph, slots);
+    const words = join(this.#path, "words");
+    writeFileSync(`${words}.new`, this.#index.encodeWords());
+    finishSave(words, this.#index.slots);
     this.#saved = slots;
   }
 
@@ -143,18 +146,53 @@ export class IndexFolder {
     this.#saved = 0;
   }
 
+  /** Reads the words and the log. False when the words are of more rows than the log has. */
+  #read(): boolean {
+    const words = join(this.#path, "words");
+    const note = this.#checked(words);
+    if (note !== undefined) {
+      const { buffer, byteOffset, byteLength } = readFileSync(words);
+      this.#index.loadWords(buffer.slice(byteOffset, byteOffset + byteLength), note.slots);
+    }
+    const size = statSync(join(this.#path, "rows.log")).size;
+    for (const rows of this.#log.read()) this.#index.apply(rows);
+    if (this.#log.bytes < size) {
+      this.damage = `rows.log is damaged at byte ${this.#log.bytes}`;
+      this.#log.cut();
+    }
+    return note === undefined || note.slots <= this.#index.slots;
+  }
+
   #loadGraph(): void {
     const path = join(this.#path, "graph");
-    if (!existsSync(`${path}.json`)) return;
+    const note = this.#checked(path);
     try {
-      const note: GraphNote = JSON.parse(readFileSync(`${path}.json`, "utf8"));
-      // The library trusts what it reads.
-      if (statSync(path).size !== note.bytes || crcOf(path) !== note.crc) throw new Error("its checksum is another");
+      if (note === undefined) return;
       this.#index.loadGraph(path, note.slots);
       this.#saved = note.slots;
     } catch (error) {
       this.damage ??= `graph cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      // Once there are as many rows again it would seem to fit.
+      this.#dropSaved();
     }
+  }
+
+  /** The note of a saved file, when the file is as it was saved: what reads it trusts it. */
+  #checked(path: string): Note | undefined {
+    if (!existsSync(`${path}.json`)) return undefined;
+    try {
+      const note: Note = JSON.parse(readFileSync(`${path}.json`, "utf8"));
+      if (statSync(path).size !== note.bytes || crcOf(path) !== note.crc) throw new Error("its checksum is another");
+      return note;
+    } catch (error) {
+      this.damage ??= `${basename(path)} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+      return undefined;
+    }
+  }
+
+  #dropSaved(): void {
+    for (const file of ["graph.json", "graph", "words.json", "words"]) rmSync(join(this.#path, file), { force: true });
+    this.#saved = 0;
   }
 
   #beginCompaction(): void {
@@ -194,6 +232,14 @@ export class IndexFolder {
     this.#saved = 0;
     this.#compaction = undefined;
   }
+}
+
+/** Puts a new file in the place of the old one, with its note. A kill between the two leaves a file without a note, which is not read. */
+function finishSave(path: string, slots: number): void {
+  const note: Note = { slots, bytes: statSync(`${path}.new`).size, crc: crcOf(`${path}.new`) };
+  rmSync(`${path}.json`, { force: true });
+  renameSync(`${path}.new`, path);
+  writeFileSync(`${path}.json`, JSON.stringify(note));
 }
 
 /** The CRC-32 of a file, read in pieces. */

@@ -7,6 +7,7 @@ import { rowWords } from "./text-index.ts";
 
 /** How long it must have been quiet before a graph is saved, in milliseconds: it takes some 100 ms for 100,000 vectors. */
 const quietMs = 1000;
+const maxWaitMs = 10_000;
 
 const folders = new Map<string, IndexFolder>();
 let lastAsked = 0;
@@ -89,16 +90,22 @@ function startSteps(): void {
   });
 }
 
-/** A graph is saved once it is a tenth larger than its file, and nobody asks. */
+/** A graph is saved once it is a tenth larger than its file, and nobody asks; at the latest when somebody has asked for a while without a pause. */
 function scheduleSave(): void {
   if (saveTimer !== undefined) return;
   const due = () => [...folders.values()].find(({ unsaved, index }) => unsaved > Math.max(1000, index.graphSlots / 10));
   if (due() === undefined) return;
-  saveTimer = setTimeout(() => {
+  const since = performance.now();
+  const look = () => {
     saveTimer = undefined;
-    if (performance.now() - lastAsked >= quietMs) due()?.save();
-    scheduleSave();
-  }, quietMs);
+    const now = performance.now();
+    if (now - lastAsked < quietMs && now - since < maxWaitMs) saveTimer = setTimeout(look, quietMs);
+    else {
+      due()?.save();
+      scheduleSave();
+    }
+  };
+  saveTimer = setTimeout(look, quietMs);
 }
 
 function folderOf(id: string): IndexFolder {

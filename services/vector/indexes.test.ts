@@ -114,21 +114,26 @@ describe("vector: indexes that follow the database", function () {
   });
 
   it("indexes that do not fit together take turns, and one that is too large is refused", async () => {
-    await using small = await serve(db, { maxBytes: 110_000 });
+    await using small = await serve(db, { maxBytes: 3_000_000 });
     const client = small.as(asAnn);
+    const wide = (from: number, to: number) =>
+      degrees(from, to).map(({ id, vector }) => ({ id, vector: [...vector, ...Array.from({ length: 254 }, () => 0)] }));
     for (const name of ["a", "b", "c"]) {
-      await client.createCollection({ collection: { ...line, name } });
-      await client.batchUpsertItems({ collection: name, items: degrees(0, 90) });
+      await client.createCollection({ collection: { ...line, dimensions: 256, name } });
+      await client.batchUpsertItems({ collection: name, items: wide(0, 90) });
+      await client.search({ collection: name, vector: Array.from({ length: 256 }, () => 1) });
     }
+    const [{ vector } = assert.fail()] = wide(89, 90);
     for (const name of ["a", "b", "c", "a"]) {
-      const { results } = await client.search({ collection: name, vector: [0, 1], topK: 1 });
+      const { results } = await client.search({ collection: name, vector, topK: 1 });
       assert.equal(results[0]?.item?.id, "d89");
     }
     const open = [...(await small.indexes.states()).values()].map(({ collection }) => collection.name);
     assert.ok(open.includes("a") && open.length < 3, open.join());
-    await client.batchUpsertItems({ collection: "b", items: degrees(90, 300) });
-    await client.batchUpsertItems({ collection: "c", items: degrees(90, 300) });
-    await assert.rejects(client.search({ collection: "b", vector: [0, 1] }), /takes some \d+ MB, of 1 MB for all/);
+    for (const from of [1000, 1400]) await client.batchUpsertItems({ collection: "b", items: wide(from, from + 400) });
+    await client.search({ collection: "a", vector });
+    await client.search({ collection: "c", vector });
+    await assert.rejects(client.search({ collection: "b", vector }), /takes some \d+ MB, of 3 MB for all/);
   });
 
   it("each process has a folder of its own, and one that died leaves its own to the next", async () => {

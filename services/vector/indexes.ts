@@ -15,6 +15,7 @@ import type { Hit, Query } from "./collection-index.ts";
 import type { IndexState } from "./index-protocol.ts";
 import type { IndexThread } from "./index-thread.ts";
 import { readChanges } from "./item-store.ts";
+import { chunkRows } from "./matrix.ts";
 import { existing, filledCollections, getCollection } from "./store.ts";
 
 /** What the indexes work with. */
@@ -33,8 +34,8 @@ export interface IndexesOptions {
 export interface Indexes extends AsyncDisposable {
   /** The best items of a collection, by their keys. @throws RESOURCE_EXHAUSTED when its index is larger than all may be. */
   search(collection: Collection, query: Query): Promise<readonly Hit[]>;
-  /** Settles when the collection's index, if it is open, has taken in all that is committed now, or cannot just now. */
-  catchUp(collectionId: string): Promise<void>;
+  /** After a change: settles when the collection's index, if it is open, has taken in all that is committed now, or cannot just now. */
+  catchUp(collection: Collection): Promise<void>;
   /** How the open indexes stand, by the ids of their collections. */
   states(): Promise<ReadonlyMap<string, { readonly collection: Collection; readonly state: IndexState }>>;
   /** Settles when the indexes that fit are open; begun at once. */
@@ -62,11 +63,14 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
   const { db, log, path, maxBytes, clock } = options;
   const opening = new Map<string, Promise<OpenIndex>>();
   const open = new Map<string, OpenIndex>();
+  /** Bytes of each that is open or being opened: what it is expected to take, until it takes more. */
+  const taken = new Map<string, number>();
   let closed = false;
   const thread = options.openThread((error) => {
     log.error({ err: error }, "the thread of the indexes died; they are opened anew when they are asked for");
     open.clear();
     opening.clear();
+    taken.clear();
   });
 
   const find = (collection: Collection): Promise<OpenIndex> => {
@@ -75,7 +79,9 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
     const promise = runWithoutContext(() => begin(collection));
     opening.set(collection.id, promise);
     promise.catch(() => {
-      if (opening.get(collection.id) === promise) opening.delete(collection.id);
+      if (opening.get(collection.id) !== promise) return;
+      opening.delete(collection.id);
+      taken.delete(collection.id);
     });
     return promise;
   };
@@ -125,9 +131,13 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
       const { changes, vectors, position } = page;
       if (position === undefined) break;
       index.state = await thread.ask("apply", { id, changes, vectors, position }, [vectors.buffer]);
+      taken.set(id, Math.max(taken.get(id) ?? 0, index.state.bytes));
       if (changes.length < limit) break;
     }
   };
+
+  const used = () => [...taken.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const hasRoom = (collection: Collection) => !closed && used() + estimate(collection) <= maxBytes;
 
   /** Closes those that were used least until there is room for another. */
   const makeRoom = async (collection: Collection): Promise<void> => {
@@ -139,17 +149,18 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
         60_000,
       );
     }
-    const used = () => [...open.values()].reduce((sum, { state }) => sum + state.bytes, 0);
-    while (open.size > 0 && used() + wanted > maxBytes) {
+    while (open.size > 0 && !hasRoom(collection)) {
       const idle = [...open.values()].filter(({ searches }) => searches === 0).sort((a, b) => a.lastUsed - b.lastUsed)[0];
-      if (idle === undefined) return;
+      if (idle === undefined) break;
       await forget(idle.id, false);
     }
+    taken.set(collection.id, wanted);
   };
 
   const forget = async (id: string, remove: boolean): Promise<void> => {
     open.delete(id);
     opening.delete(id);
+    taken.delete(id);
     await thread.ask("close", { id, remove });
   };
 
@@ -199,11 +210,14 @@ export async function openIndexes(options: IndexesOptions): Promise<Indexes> {
         index.searches--;
       }
     },
-    async catchUp(collectionId) {
-      const index = open.get(collectionId);
+    async catchUp(collection) {
+      const { id } = collection;
+      const index = open.get(id);
       // What is committed is so whether or not it can be found yet.
-      if (index !== undefined)
-        await follow(index).catch((err: unknown) => log.warn({ err, collection: collectionId }, cannotFollow));
+      if (index !== undefined) await follow(index).catch((err: unknown) => log.warn({ err, collection: id }, cannotFollow));
+      // Whoever puts items in will look for them. One for which there is no room says so then.
+      else if (hasRoom(collection))
+        find(collection).catch((err: unknown) => log.debug({ err, collection: id }, "cannot open it"));
     },
     async states() {
       const states = [...open.values()].map(async ({ id, collection }) => {
@@ -227,5 +241,5 @@ const cannotFollow = "cannot follow the changes of a collection now";
 
 /** What an index will take: vectors, graph, and some for words and metadata. */
 function estimate({ itemCount, dimensions, metric }: Collection): number {
-  return itemCount * (dimensions * (metric === "cosine" ? 6 : 8) + 800);
+  return itemCount * (dimensions * (metric === "cosine" ? 6 : 8) + 800) + chunkRows * dimensions * 4;
 }
