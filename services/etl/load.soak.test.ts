@@ -6,8 +6,9 @@ import { EtlService } from "#gen/etl/v1/etl_pb.ts";
 import { type Job, Status } from "#gen/etl/v1/job_pb.ts";
 import { ColumnType } from "#gen/etl/v1/table_pb.ts";
 import { openDatabase } from "#mesh/storage/database.ts";
+import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
-import { ann, silent, textOf } from "./etl.fixture.ts";
+import { ann, type JobInit, silent, textOf } from "./etl.fixture.ts";
 import { memoryOf, startProcess, stopProcess } from "./process.fixture.ts";
 import { sqlName } from "./table-store.ts";
 
@@ -51,7 +52,8 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
     const uploaded = performance.now();
     assert.equal(upload?.sizeBytes, BigInt(expected.bytes));
     assert.equal(upload?.sha256, expected.hash.digest("hex"));
-    const { job: made } = await client.createJob({
+    const request = {
+      requestId: uuidv7(),
       userId: ann,
       source: { kind: { case: "file", value: { uploadId: upload?.id ?? "" } } },
       steps: [
@@ -65,8 +67,8 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
         { kind: { case: "derive", value: { column: "double_id", expression: "id * 2" } } },
       ],
       load: { kind: { case: "table", value: { table: "big" } } },
-    });
-    const jobId = made?.id ?? "";
+    } satisfies JobInit;
+    const jobId = (await eventuallyLong("the job", () => look(client.createJob(request)))).id;
 
     // Somewhere in each third of the file.
     const places = [0, 1, 2].map((third) => Math.floor((expected.bytes * (third + Math.random() * 0.9)) / 3));
@@ -140,13 +142,15 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
     const expected = expectation(Math.min(totalBytes, 100 * 10 ** 6));
     const { upload } = await client.uploadFile(requests(expected));
     await ask(child, "begin");
-    const { job } = await client.createJob({
+    const request = {
+      requestId: uuidv7(),
       userId: ann,
       source: { kind: { case: "file", value: { uploadId: upload?.id ?? "" } } },
       steps: [{ kind: { case: "cast", value: { types: { id: ColumnType.INTEGER, amount: ColumnType.DECIMAL } } } }],
       load: { kind: { case: "table", value: { table: "small" } } },
-    });
-    await eventuallyLong("the end of the job", async () => (await look(client.getJob({ jobId: job?.id ?? "" })))?.completeTime);
+    } satisfies JobInit;
+    const { id: jobId } = await eventuallyLong("the job", () => look(client.createJob(request)));
+    await eventuallyLong("the end of the job", async () => (await look(client.getJob({ jobId })))?.completeTime);
     const { delayP99Ms, delayMaxMs } = (await ask(child, "end")) as { delayP99Ms: number; delayMaxMs: number };
     console.log(
       `      event loop delay while loading: p99 ${delayP99Ms.toFixed(1)} ms (bar: 20 ms), max ${delayMaxMs.toFixed(1)} ms`,
