@@ -915,7 +915,8 @@ export const EtlService: GenService<{
   },
   /**
    * The rejected rows so far as a CSV with the columns line, reason and row: the line of the file at which the row begins (of a Parquet
-   * file or a query the number of the row), counted from 1, and the row as it stands there, cut to 2,000 characters.
+   * file, of a query, and behind a Deduplicate or an Aggregate the number of the row), counted from 1, and the row as it stands there, cut
+   * to 2,000 characters.
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    *

@@ -1109,7 +1109,8 @@ export const FileFormat = {
   NDJSON: 3,
 
   /**
-   * Apache Parquet: uncompressed, or compressed by Snappy, gzip, Brotli or Zstandard.
+   * Apache Parquet: uncompressed, or compressed by Snappy, gzip, Brotli or Zstandard. In one to download decimals are texts,
+   * since Parquet has them of one scale only.
    *
    * @generated from enum value: FILE_FORMAT_PARQUET = 4;
    */
