@@ -134,6 +134,29 @@ describe("vector: an index in its folder", function () {
     });
   }
 
+  it("words and graph of more rows than the log has are dropped, and words are found as before", () => {
+    const folder = open();
+    folder.apply(rowsOf(1, 100), { change: 1, key: 100 });
+    const bytes = statSync(join(path, "rows.log")).size;
+    folder.apply(rowsOf(101, 5000), { change: 2, key: 5100 });
+    settle(folder);
+    folder.save();
+    const find = (from: IndexFolder, text: string) =>
+      from.index.search({ ...plain, mode: "text", vector: undefined, text }).map(({ key }) => key);
+    folder.close();
+    const again = open();
+    assert.deepEqual([again.damage, find(again, "number5000"), find(again, "number50")], [undefined, [5000], [50]]);
+    again.close();
+    truncateSync(join(path, "rows.log"), bytes);
+    const cut = open();
+    assert.deepEqual([cut.index.rows, find(cut, "number5000"), find(cut, "number50")], [100, [], [50]]);
+    cut.apply(rowsOf(9001, 6000), { change: 2, key: 15_000 });
+    cut.close();
+    const grown = open();
+    assert.deepEqual([grown.damage, grown.index.graphSlots, find(grown, "number9100")], [undefined, 0, [9100]]);
+    grown.close();
+  });
+
   it("files that know of later changes than the database are begun anew", () => {
     const folder = open();
     folder.apply(rowsOf(1, 10), { change: 9, key: 10 });
