@@ -30,6 +30,7 @@ export function copyProject(
     "buf.yaml",
     "buf.gen.yaml",
     "biome.json",
+    ".mocharc.json",
     "docker-compose.yml",
     "tsconfig.json",
   ];

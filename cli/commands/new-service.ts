@@ -89,7 +89,7 @@ function composeWith(text: string, name: string, port: number): string {
 function next(name: string): string {
   return `
 Next:
-  npx mocha --no-config --require ./mesh/testing.ts --timeout 30000 services/${name}/*.test.ts
+  npx mocha services/${name}/*.test.ts
   npm start
   curl localhost:8080/api/v1/${name}s -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' -d '{"title": "First"}'
 `;
