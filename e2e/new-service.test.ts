@@ -30,8 +30,7 @@ describe("heddle new service price-list", () => {
     });
     return { status, output: `${stdout}${stderr}` };
   };
-  const ownTest = () =>
-    run("mocha", "services/price-list/price-list.test.ts");
+  const ownTest = () => run("mocha", "services/price-list/price-list.test.ts");
 
   it("answers over REST within 60 s of the command", async () => {
     copy.heddle("up", "--detach", "price-list", "auth", "gateway");

@@ -6,7 +6,7 @@ export const discoveryCalls: readonly AliasCall[] = [
   {
     call: "GET /api/v1/services?pageSize=1",
     rpc: "discovery.v1.DiscoveryService/ListServices",
-    answer: { services: [{ name: "analytics", contracts: ["analytics.v1.AnalyticsService"] }], nextPageToken: anything },
+    answer: { services: [{ name: "analysis", contracts: ["analysis.v1.AnalysisService"] }], nextPageToken: anything },
   },
   {
     call: "GET /api/v1/services/auth",
