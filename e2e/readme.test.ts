@@ -224,6 +224,7 @@ describe("README.md, the tables", () => {
       const value = fallback?.value;
       // Without a default of its own, or with one that depends on others: the table says it in words.
       if (value === undefined || value === "" || value === -1 || (Array.isArray(value) && value.length === 0)) continue;
+      if (value instanceof Map && value.size === 0) continue;
       const said = variables
         .filter(({ name }) => name === variable)
         .map((row) => /`([^`]+)`$/.exec(row.fallback)?.[1] ?? row.fallback);

@@ -18,12 +18,37 @@ await using platform = await startPlatform(
 );
 await terminal("status", "npx heddle status", ["status"]);
 await terminal("demo-shop", "npx heddle demo shop", ["demo", "shop"]);
+await terminal("demo-value", "npx heddle demo value", ["demo", "value"]);
 await terminal("route-explain", "npx heddle route explain GET '/api/v1/users/u1/notifications?page_size=5'", [
   ...["route", "explain", "GET", "/api/v1/users/u1/notifications?page_size=5"],
 ]);
 const ada = await newPerson(platform.gateway, "ada");
 await plot("cash-flow", ada, await cashFlow(ada));
 await plot("sensor-test", ada, await sensorTest(ada));
+
+await plot("monte-carlo", ada, "/api/v1/calculate/montecarlo", simulation());
+await plot("regression", ada, "/api/v1/analyze/regress", regression());
+
+/** What an investment is worth when gain and growth are not known. */
+function simulation(): object {
+  return {
+    expression: "npv(rate, [-cost, gain, gain * growth, gain * growth^2])",
+    inputs: [
+      { name: "gain", normal: { mean: 400, standardDeviation: 80 } },
+      { name: "growth", triangular: { min: 0.9, mode: 1.1, max: 1.2 } },
+    ],
+    constants: { rate: 0.08, cost: 1000 },
+    iterations: 200_000,
+    seed: "42",
+    thresholds: [0],
+  };
+}
+
+/** A line through noise. */
+function regression(): object {
+  const x = Array.from({ length: 40 }, (_, i) => i / 4);
+  return { data: { x, y: x.map((value, i) => 2 + 0.9 * value + 1.2 * Math.sin(i * i)) }, response: "y", predictors: ["x"] };
+}
 
 /** Twelve months of salaries and expenses. */
 async function cashFlow(person: PlatformPerson): Promise<string> {
@@ -55,9 +80,11 @@ async function sensorTest(person: PlatformPerson): Promise<string> {
   return `/api/v1/tests/${id}`;
 }
 
-async function plot(name: string, { token }: PlatformPerson, path: string): Promise<void> {
+/** What a GET, or a POST of `body`, answers as a picture. */
+async function plot(name: string, { token }: PlatformPerson, path: string, body?: object): Promise<void> {
   const answer = await fetch(`${platform.gateway}${path}`, {
-    headers: { accept: "image/svg+xml", authorization: `Bearer ${token}` },
+    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+    headers: { accept: "image/svg+xml", authorization: `Bearer ${token}`, "content-type": "application/json" },
   });
   const svg = await answer.text();
   if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${svg}`);
