@@ -7,6 +7,7 @@ import { join } from "node:path";
 export interface Folder {
   /** A UUID, the same for every process that shares the folder. */
   readonly id: string;
+  readonly path: string;
   uploadFile(uploadId: string): string;
   outputFile(jobId: string): string;
   removeUpload(uploadId: string): Promise<void>;
@@ -24,6 +25,7 @@ export async function openFolder(path: string): Promise<Folder> {
   const id = await idOf(join(path, "folder-id"));
   return {
     id,
+    path,
     uploadFile: (uploadId) => join(uploads, uploadId),
     outputFile: (jobId) => join(outputs, jobId),
     removeUpload: (uploadId) => rm(join(uploads, uploadId), { force: true }),

@@ -3,12 +3,11 @@
  *
  * A process that dies leaves claims that end; another one, or the same when it is back, goes on at the last checkpoint.
  */
-import { randomUUID } from "node:crypto";
 import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "pino";
 import { type Job, JobError } from "./job.ts";
 import { isPassing, type WorkParts, workOn } from "./work.ts";
-import { type Claim, claimJobs, fail, failStalled, LostClaim, release, renew } from "./work-store.ts";
+import { type Claim, type Claimed, claimJobs, fail, failStalled, LostClaim, release, renew } from "./work-store.ts";
 
 /** What the runner works with. */
 export interface RunnerOptions extends WorkParts {
@@ -33,7 +32,6 @@ const retryMs = 2000;
 export function startRunner(options: RunnerOptions): Runner {
   const { db, folder, log, meter, clock, leaseMs, concurrency, retentionMs } = options;
   const ended = meter.createCounter("heddle.etl.jobs", { description: "Jobs that this process has worked on to their end" });
-  const leaseId = randomUUID();
   const underWay = new Map<string, { readonly done: Promise<void>; readonly stop: AbortController }>();
   // Often enough that no dead lease stays for much longer than it was given.
   const pollMs = Math.min(2000, leaseMs / 2);
@@ -41,8 +39,7 @@ export function startRunner(options: RunnerOptions): Runner {
   let stopping = false;
   let bell = Promise.withResolvers<void>();
 
-  const work = async (job: Job, stop: AbortController): Promise<void> => {
-    const claim: Claim = { jobId: job.id, leaseId, leaseMs };
+  const work = async ({ job, claim }: Claimed, stop: AbortController): Promise<void> => {
     const keep = async () => {
       if (!(await renew(db, claim, clock()))) stop.abort(new LostClaim(`job ${job.id} is another's by now, or has ended`));
     };
@@ -87,13 +84,15 @@ export function startRunner(options: RunnerOptions): Runner {
     if (failed > 0) log.warn({ jobs: failed }, "failed jobs that got no further");
     const room = concurrency - underWay.size;
     if (room <= 0 || stopping) return;
-    for (const job of await claimJobs(db, room, { leaseId, leaseMs, folder: folder.id }, now)) {
+    const claimant = { leaseMs, folder: folder.id, busy: [...underWay.keys()] };
+    for (const claimed of await claimJobs(db, room, claimant, now)) {
+      const { id } = claimed.job;
       const stop = new AbortController();
-      const done = work(job, stop).finally(() => {
-        underWay.delete(job.id);
+      const done = work(claimed, stop).finally(() => {
+        underWay.delete(id);
         bell.resolve();
       });
-      underWay.set(job.id, { done, stop });
+      underWay.set(id, { done, stop });
     }
   };
 

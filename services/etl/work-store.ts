@@ -30,26 +30,44 @@ export interface Claim {
   readonly leaseMs: number;
 }
 
-/** Claims up to `limit` jobs that nobody works on and whose files are here, those of users with fewest under way first. */
+/** A claimed job. */
+export interface Claimed {
+  readonly job: Job;
+  readonly claim: Claim;
+}
+
+/** Whose claims they are. */
+export interface Claimant {
+  readonly leaseMs: number;
+  /** The folder whose files it has. */
+  readonly folder: string;
+  /** The jobs that it works on: one whose claim it was too late to renew is for others. */
+  readonly busy: readonly string[];
+}
+
+/**
+ * Claims up to `limit` jobs that nobody works on and whose files are here, those of users with fewest under way first. Each claim has an
+ * id of its own, so that an older one of the same process does not pass for it.
+ */
 export async function claimJobs(
   q: Queryable,
   limit: number,
-  { leaseId, leaseMs, folder }: { readonly leaseId: string; readonly leaseMs: number; readonly folder: string },
+  { leaseMs, folder, busy }: Claimant,
   now: number,
-): Promise<Job[]> {
-  const rows = await q.query<JobRow>(
-    `UPDATE job SET status = 'running', lease_id = $1, lease_until = $2, attempts = attempts + 1, stalls = stalls + 1,
-       start_time = coalesce(start_time, $3), staging = true, revision = revision + 1
+): Promise<Claimed[]> {
+  const rows = await q.query<JobRow & { lease_id: string }>(
+    `UPDATE job SET status = 'running', lease_id = gen_random_uuid(), lease_until = $1, attempts = attempts + 1, stalls = stalls + 1,
+       start_time = coalesce(start_time, $2), staging = true, revision = revision + 1
      WHERE id IN (
-       SELECT id FROM job j WHERE status IN ('queued', 'running') AND stalls < $4 AND (lease_until IS NULL OR lease_until <= $3)
-         AND (folder IS NULL OR folder = $5) AND (retry_time IS NULL OR retry_time <= $3)
-       ORDER BY (SELECT count(*) FROM job o WHERE o.user_id = j.user_id AND o.status = 'running' AND o.lease_until > $3), create_time
-       LIMIT $6 FOR UPDATE SKIP LOCKED
+       SELECT id FROM job j WHERE status IN ('queued', 'running') AND stalls < $3 AND (lease_until IS NULL OR lease_until <= $2)
+         AND (folder IS NULL OR folder = $4) AND (retry_time IS NULL OR retry_time <= $2) AND id <> ALL ($6::uuid[])
+       ORDER BY (SELECT count(*) FROM job o WHERE o.user_id = j.user_id AND o.status = 'running' AND o.lease_until > $2), create_time
+       LIMIT $5 FOR UPDATE SKIP LOCKED
      )
-     RETURNING ${jobColumns}`,
-    [leaseId, new Date(now + leaseMs), new Date(now), maxStalls, folder, limit],
+     RETURNING lease_id, ${jobColumns}`,
+    [new Date(now + leaseMs), new Date(now), maxStalls, folder, limit, busy],
   );
-  return rows.map(toJob);
+  return rows.map((row) => ({ job: toJob(row), claim: { jobId: row.id, leaseId: row.lease_id, leaseMs } }));
 }
 
 /** Keeps a claim. False when it is lost. */
