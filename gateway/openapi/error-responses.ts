@@ -43,6 +43,7 @@ const texts: Readonly<Record<number, string>> = {
   416: "The range lies outside of the body.",
   426: "A stream both ways without a body needs a WebSocket.",
   429: "Too many requests.",
+  431: "The head, with the URL, is over 16 KiB.",
   500: "A defect of the service.",
   501: "The service does not have the method.",
   503: "The service is away for the moment.",

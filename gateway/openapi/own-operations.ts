@@ -180,7 +180,7 @@ const own: Readonly<Record<string, OwnOperation>> = {
       "200": json("The gateway works; `status` tells of what is behind it.", health),
       "503": json("The gateway itself ends.", health),
     },
-    errors: [400],
+    errors: [400, 431],
   },
   "GET /registry": {
     id: "Registry",
@@ -191,7 +191,7 @@ const own: Readonly<Record<string, OwnOperation>> = {
         object({ services: list(object({ name: text, tags: list(text), instances: list(instance) })) }),
       ),
     },
-    errors: [400],
+    errors: [400, 431],
   },
   "POST /circuit-breaker/reset/{service}": {
     id: "ResetCircuitBreaker",
@@ -201,7 +201,7 @@ const own: Readonly<Record<string, OwnOperation>> = {
       { name: "service", in: "path", required: true, schema: text, description: "A service, or a contract's full name." },
     ],
     responses: { "200": json("It is closed.", object({ service: text, state: { const: "CLOSED" } })) },
-    errors: [400, 404],
+    errors: [400, 404, 431],
   },
   "POST /api/v1/batch": {
     id: "Batch",
@@ -210,7 +210,7 @@ const own: Readonly<Record<string, OwnOperation>> = {
       "Each request takes the whole walk: its own credentials, else the batch's, its rate, deadline and cache. Streams and batches cannot be part of a batch.",
     requestBody: { required: true, content: { "application/json": { schema: batch } } },
     responses: { "200": json("The answers, in the order of the requests.", batchAnswer) },
-    errors: [400, 408, 413, 415, 503],
+    errors: [400, 408, 413, 415, 431, 503],
   },
   "GET /api/v1/gateway/stats": {
     id: "Stats",
@@ -229,6 +229,6 @@ const own: Readonly<Record<string, OwnOperation>> = {
         }),
       ),
     },
-    errors: [400],
+    errors: [400, 431],
   },
 };

@@ -101,6 +101,7 @@ function failures(route: Route, { isPublic, errors }: ResponseOptions): Schema {
     ...(route.method.methodKind === "bidi_streaming" ? [426] : []),
     ...(hasRanges(route) ? [416] : []),
     429,
+    431,
     500,
     503,
     504,
