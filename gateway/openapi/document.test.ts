@@ -142,6 +142,7 @@ describe("gateway/openapi: operations", () => {
       "200",
       "400",
       "429",
+      "431",
       "500",
       "503",
       "504",
