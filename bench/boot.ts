@@ -1,19 +1,30 @@
 /** From `heddle up` to all healthy, and the memory of everything then. */
 import { readdir, readFile } from "node:fs/promises";
-import { startPlatform } from "../e2e/platform.ts";
+import { smallPlatform, startPlatform } from "../e2e/platform.ts";
+import { platform as services } from "../services/platform.ts";
 import { median } from "./median.ts";
 
-/** Five starts, each in a new folder with a new database; prints medians. */
+/** Five starts of two services and the gateway, and five of the whole platform, each in a new folder with a new database; prints medians. */
 export async function boot(): Promise<void> {
+  await starts("two services and the gateway", smallPlatform);
+  await starts(
+    "the whole platform",
+    services.map(({ name }) => name),
+  );
+}
+
+async function starts(what: string, names: readonly string[]): Promise<void> {
   const bootMs: number[] = [];
   const memoryMb: number[] = [];
   for (let round = 0; round < 5; round++) {
-    await using platform = await startPlatform();
+    await using platform = await startPlatform({}, names);
     bootMs.push(platform.bootMs);
     memoryMb.push((await proportionalSetSize(platform.supervisor.pid ?? 0)) / 2 ** 20);
   }
-  console.log(`start to all healthy: median ${Math.round(median(bootMs))} ms of ${bootMs.join(", ")}`);
-  console.log(`PSS of all processes: median ${Math.round(median(memoryMb))} MB of ${memoryMb.map(Math.round).join(", ")}`);
+  console.log(`${what}, start to all healthy: median ${Math.round(median(bootMs))} ms of ${bootMs.map(Math.round).join(", ")}`);
+  console.log(
+    `${what}, PSS of all processes: median ${Math.round(median(memoryMb))} MB of ${memoryMb.map(Math.round).join(", ")}`,
+  );
 }
 
 /** Bytes of the process and all its descendants, shared pages counted by their share (Linux' smaps_rollup). */

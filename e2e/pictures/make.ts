@@ -102,9 +102,11 @@ async function terminal(name: string, prompt: string, words: readonly string[]):
 function standardPorts(text: string): string {
   const { offset } = platform;
   const known = new Set([8500, 5432, ...services.flatMap(({ port }) => [port, port + 1000])]);
-  return text.replace(/\b\d{4,5}\b/g, (port) => {
-    const standard = Number(port) - offset;
-    return known.has(standard) ? String(standard).padStart(port.length) : port;
+  return text.replace(/(\D|^)(\d{4,5})\b/g, (all, before: string, port: string) => {
+    const standard = String(Number(port) - offset);
+    if (!known.has(Number(standard))) return all;
+    // In a table the columns stay in line.
+    return before === ":" ? `:${standard}` : `${before}${standard.padStart(port.length)}`;
   });
 }
 
