@@ -242,8 +242,8 @@ describe("sensor service", () => {
       const { contentType, data } = await fixture.as(asAnn).getTestPlot({ testId: test?.id ?? "" });
       const svg = new TextDecoder().decode(data);
       assert.equal(contentType, "image/svg+xml");
-      assert.match(svg, /^<svg xmlns="[^"]+" width="900" height="760"/);
-      assert.match(svg, /temperature boiler 3 - FAIL: noise, spectrum/);
+      assert.match(svg, /^<svg xmlns="[^"]+" role="img" width="900" height="760"/);
+      assert.match(svg, /^<title>temperature boiler 3 - FAIL: noise, spectrum<\/title>$/m);
       assert.match(svg, /highest peak at 1\.250 Hz/);
       assert.equal(svg.match(/<svg /g)?.length, 3);
     });
