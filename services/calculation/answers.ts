@@ -11,7 +11,7 @@ import {
   RoundingMode,
 } from "#gen/calculation/v1/finance_pb.ts";
 import type { MonteCarloResultSchema } from "#gen/calculation/v1/montecarlo_pb.ts";
-import { minorUnitDigits } from "./currency.ts";
+import { minorUnitDigits } from "#mesh/currency.ts";
 import { type Decimal, decimalOf, type Rounding, toShortText, toText } from "./decimal.ts";
 import type { Payback, Returns } from "./investment.ts";
 import type { Outcome } from "./outcome.ts";

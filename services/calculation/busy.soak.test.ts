@@ -7,8 +7,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { CalculationService } from "#gen/calculation/v1/calculation_pb.ts";
 import { NumberMode } from "#gen/calculation/v1/evaluate_pb.ts";
+import type { Figures } from "#mesh/measured.fixture.ts";
 import { startMesh, type TestMesh } from "#mesh/testing.ts";
-import type { Figures } from "./measured.fixture.ts";
 import { startProcess, stopProcess } from "./process.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
@@ -43,7 +43,7 @@ describe(`calculation: all ${threads} threads busy for ${seconds} s`, function (
   before(async () => {
     mesh = await startMesh([]);
     await stopProcess(await startProcess(mesh, {}));
-    child = await startProcess(mesh, { CALCULATION_TIME_LIMIT: "60s" }, "./measured.fixture.ts");
+    child = await startProcess(mesh, { CALCULATION_TIME_LIMIT: "60s" }, "../../mesh/measured.fixture.ts");
     client = mesh.client(CalculationService);
   });
   after(async () => {

@@ -9,7 +9,7 @@ import type {
 } from "#gen/calculation/v1/finance_pb.ts";
 import type { RandomInput, RunMonteCarloRequest } from "#gen/calculation/v1/montecarlo_pb.ts";
 import type { AnalyzeSensitivityRequest } from "#gen/calculation/v1/sensitivity_pb.ts";
-import { minorUnitDigits } from "./currency.ts";
+import { minorUnitDigits } from "#mesh/currency.ts";
 import { decimalOf, decimalOfDouble } from "./decimal.ts";
 import { checkDistribution, type Distribution } from "./distribution.ts";
 import type { Question, Variable } from "./evaluate.ts";

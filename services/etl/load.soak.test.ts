@@ -137,7 +137,7 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
   it(`keeps the event loop late by less than ${maxDelayMs} ms at the 99th percentile while it loads`, async () => {
     await stopProcess(child);
     const env = { ETL_DATABASE_URL: await testDatabase(), HEDDLE_DATA: mesh.env.HEDDLE_DATA ?? "" };
-    child = await startProcess(mesh, env, "./measured.fixture.ts");
+    child = await startProcess(mesh, env, "../../mesh/measured.fixture.ts");
     const client = mesh.client(EtlService);
     const expected = expectation(Math.min(totalBytes, 100 * 10 ** 6));
     const { upload } = await client.uploadFile(requests(expected));

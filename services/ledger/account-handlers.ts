@@ -2,13 +2,13 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AccountService, AccountStatus } from "#gen/ledger/v1/account_pb.ts";
 import { currentContext } from "#mesh/context.ts";
+import { minorUnitDigits } from "#mesh/currency.ts";
 import { internal, notFound, notYours } from "#mesh/errors.ts";
 import { type Implementation, implement } from "#mesh/server/implementation.ts";
 import type { Database } from "#mesh/storage/database.ts";
 import { decodePageToken, defaultPageSize, encodePageToken } from "#mesh/storage/page.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { balanceAt, getAccount, listAccounts, openAccount } from "./account-store.ts";
-import { minorUnitDigits } from "./currency.ts";
 import type { Account } from "./ledger.ts";
 import { accountMessage, millisecondsOf } from "./messages.ts";
 import { callerKey, mayActFor, ownerOf, type Who } from "./ownership.ts";

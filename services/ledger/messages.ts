@@ -8,7 +8,7 @@ import {
   TransactionKind as Kind,
   type TransactionSchema,
 } from "#gen/ledger/v1/transaction_message_pb.ts";
-import { minorUnitDigits } from "./currency.ts";
+import { minorUnitDigits } from "#mesh/currency.ts";
 import { type Account, amountOf, availableOf, type Hold, type Transaction, type TransactionKind } from "./ledger.ts";
 
 /** The contract's name of each kind. */

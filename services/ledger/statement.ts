@@ -1,6 +1,6 @@
 /** An account's statement as CSV (RFC 4180), a part at a time. */
 import { stringify } from "csv-stringify/sync";
-import { decimal } from "./currency.ts";
+import { decimal } from "#mesh/currency.ts";
 import type { StatementLine } from "./history-store.ts";
 
 /** The columns, in order. */

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { create } from "@bufbuild/protobuf";
 import { SensorService, UploadSamplesRequestSchema } from "#gen/sensor/v1/sensor_pb.ts";
 import { Status, Verdict } from "#gen/sensor/v1/test_pb.ts";
+import type { Figures } from "#mesh/measured.fixture.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
-import type { Figures } from "./measured.fixture.ts";
 import { startProcess, stopProcess } from "./process.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
@@ -24,7 +24,7 @@ describe(`sensor: ${total.toLocaleString("en")} samples by client stream`, funct
     // The first start fills the compile cache, as `heddle up` has it after its own first start.
     const env = { SENSOR_DATABASE_URL: await testDatabase() };
     await stopProcess(await startProcess(mesh, env));
-    child = await startProcess(mesh, env, "./measured.fixture.ts");
+    child = await startProcess(mesh, env, "../../mesh/measured.fixture.ts");
   });
   after(async () => {
     await stopProcess(child);
