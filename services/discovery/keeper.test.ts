@@ -5,9 +5,10 @@ import { openConsul } from "#mesh/registry/consul.ts";
 import type { Instance } from "#mesh/registry/registry.ts";
 import { type MortalAgent, mortalAgent, startProgram, until } from "./discovery.fixture.ts";
 import { OutsideKeeper } from "./keeper.ts";
-import { type Outside, outsideId } from "./outside.ts";
+import { type Outside, outsideId, outsideText } from "./outside.ts";
 
 const log = pino({ level: "silent" });
+const store = "heddle/discovery/";
 
 function program(port: number, more: Partial<Outside> = {}): Outside {
   const check = { kind: "http", path: "/", port: 0 } as const;
@@ -59,7 +60,7 @@ describe("the keeper of outside programs", () => {
       await agent.stop();
       await agent.restart(memory);
       const registry = open();
-      await until(async () => (await registry.getKey(`heddle/discovery/outside/${outsideId(outside)}`)) !== undefined, 25_000);
+      await until(async () => (await registry.getKey(`${store}outside/${outsideId(outside)}`)) !== undefined, 25_000);
       const other = keep();
       await until(() => other.get(outsideId(outside)) !== undefined);
       const again = seen();
@@ -96,6 +97,44 @@ describe("the keeper of outside programs", () => {
     await until(() => one.get(id) === undefined && tariff() === "");
   });
 
+  it("does not bring back what was removed from a store that another keeper is writing again", async () => {
+    const registry = open();
+    const outside = program(1);
+    const id = outsideId(outside);
+    await registry.setKey(`${store}outside/${id}`, outsideText(outside));
+    const keeper = keep();
+    await until(() => keeper.get(id) !== undefined);
+    await registry.deleteKey(`${store}outside/${id}`);
+    await until(() => keeper.get(id) === undefined);
+    await registry.setKey(`${store}kept`, "1");
+    await keeper.put(program(2));
+    assert.equal(await registry.getKey(`${store}outside/${id}`), undefined);
+  });
+
+  it("leaves it to the keeper that writes a store again to say when it is whole", async () => {
+    const registry = open();
+    const [first, second, third] = [program(1), program(2), program(3)];
+    await registry.setKey(`${store}outside/${outsideId(first)}`, outsideText(first));
+    const keeper = keep();
+    await until(() => keeper.get(outsideId(first)) !== undefined);
+    const put = keeper.put(third);
+    await registry.setKey(`${store}outside/${outsideId(second)}`, outsideText(second));
+    await registry.setKey(`${store}kept`, "by the other keeper");
+    await put;
+    assert.equal(await registry.getKey(`${store}kept`), "by the other keeper");
+    assert.deepEqual(
+      [first, second, third].map((one) => keeper.get(outsideId(one))),
+      [first, second, third],
+    );
+  });
+
+  it("says so itself when the other keeper does not", async () => {
+    const registry = open();
+    await registry.setKey(`${store}outside/${outsideId(program(1))}`, outsideText(program(1)));
+    keep();
+    await until(async () => (await registry.getKey(`${store}kept`)) === "1");
+  });
+
   it("refuses the program beyond the limit, not one that is registered again", async () => {
     const keeper = keep(1);
     await keeper.put(program(1));
@@ -116,13 +155,14 @@ describe("the keeper of outside programs", () => {
   it("passes over what it cannot read in the store", async () => {
     const registry = open();
     const outside = program(1);
+    await registry.setKey(`${store}kept`, "1");
     for (const [id, text] of [
       ["a", "{"],
       ["b", "null"],
       ["c", "{}"],
       ["d", JSON.stringify(outside)],
     ]) {
-      await registry.setKey(`heddle/discovery/outside/${id}`, text ?? "");
+      await registry.setKey(`${store}outside/${id}`, text ?? "");
     }
     const keeper = keep();
     await keeper.put(outside);

@@ -5,8 +5,9 @@
  *   heddle/discovery/kept              says that the store is the one that was written to
  *   heddle/discovery/outside/<id>      a program, as outsideText writes it
  *
- * The store alone decides: a call writes there, and what the watch of it tells is done. A store without the first key has lost its
- * memory (a registry in development mode does at each restart) and is written again from what was known.
+ * The store alone decides: a call writes there, and what the watch of it tells is done. A store that had the first key and has it no
+ * more has lost its memory (a registry in development mode does at each restart) and is written again from what was known, the first
+ * key last: until it is there, what the store lacks was not removed.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { resourceExhausted, unavailable } from "#mesh/errors.ts";
@@ -20,6 +21,8 @@ const programs = `${prefix}outside/`;
 
 /** How long a call waits until the registry has taken what it wrote, in milliseconds. */
 const takenMs = 5000;
+/** Programs that are written again at a time: Consul takes 200 connections of a client. */
+const together = 50;
 /** Between two attempts to remove a registration from a registry that does not answer, in milliseconds. */
 const againMs = 1000;
 
@@ -48,8 +51,13 @@ export class OutsideKeeper implements AsyncDisposable {
   readonly #closing = new AbortController();
   /** Woken at every state of the store. */
   readonly #waiting = new Set<() => void>();
+  /** The store had its first key when it was last seen whole. */
   #marked = false;
+  /** It had, and has lost its memory. */
+  #lost = false;
   #restoring = false;
+  /** It has programs, and not yet the first key: another keeper is writing it again. */
+  #half = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -73,7 +81,8 @@ export class OutsideKeeper implements AsyncDisposable {
       throw resourceExhausted(`${max} outside programs are registered: deregister one first`, 60_000);
     }
     const text = outsideText(outside);
-    if (!this.#marked) await registry.setKey(marker, "1");
+    await this.#until(() => !this.#lost);
+    if (!this.#marked) await this.#mark();
     await registry.setKey(programs + id, text);
     await this.#until(() => this.#kept.get(id)?.text === text);
     try {
@@ -88,6 +97,8 @@ export class OutsideKeeper implements AsyncDisposable {
   /** Removes a program from the store and from the agent. @throws UNAVAILABLE when the registry is away. */
   async remove(id: string): Promise<void> {
     const { registry } = this.#options;
+    // What is being written again would come back.
+    await this.#until(() => !this.#lost);
     await registry.deleteKey(programs + id);
     await this.#until(() => !this.#kept.has(id));
     await registry.deregister(id);
@@ -102,11 +113,15 @@ export class OutsideKeeper implements AsyncDisposable {
   }
 
   #take(entries: ReadonlyMap<string, string>): void {
-    if (!entries.has(marker) && this.#kept.size > 0) {
+    const marked = entries.has(marker);
+    this.#lost = this.#marked && !marked;
+    if (this.#lost) {
       void this.#restore();
       return;
     }
-    this.#marked = entries.has(marker);
+    this.#marked = marked;
+    this.#half = !marked && entries.size > 0;
+    if (this.#half) void this.#mark().catch(() => undefined);
     for (const [key, text] of entries) if (key.startsWith(programs)) this.#takeOne(key.slice(programs.length), text);
     for (const [id, kept] of this.#kept) if (!entries.has(programs + id)) void this.#drop(id, kept);
     for (const wake of [...this.#waiting]) wake();
@@ -159,16 +174,29 @@ export class OutsideKeeper implements AsyncDisposable {
     await handle?.[Symbol.asyncDispose]();
   }
 
+  /** Writes the first key to a store that never had it. @throws UNAVAILABLE when the registry is away. */
+  async #mark(): Promise<void> {
+    const { registry } = this.#options;
+    if ((await registry.getKey(marker)) !== undefined) return;
+    await bounded(this.#watch.first, takenMs);
+    // The one that is writing it again may have died.
+    if (this.#half) await this.#until(() => this.#marked).catch(() => undefined);
+    if (!this.#marked && !this.#closing.signal.aborted) await registry.setKey(marker, "1");
+  }
+
   async #restore(): Promise<void> {
     if (this.#restoring) return;
     this.#restoring = true;
     const { registry, log } = this.#options;
     log.warn({ programs: this.#kept.size }, "the registry lost its key-value store: outside programs are written again");
-    while (!this.#closing.signal.aborted) {
+    while (this.#lost && !this.#closing.signal.aborted) {
       try {
-        for (const [id, { text }] of this.#kept) await registry.setKey(programs + id, text);
-        await registry.setKey(marker, "1");
-        break;
+        const known = [...this.#kept];
+        while (this.#lost && known.length > 0) {
+          await Promise.all(known.splice(0, together).map(([id, { text }]) => registry.setKey(programs + id, text)));
+        }
+        if (this.#lost) await registry.setKey(marker, "1");
+        await this.#until(() => !this.#lost);
       } catch {
         await sleep(againMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
       }
