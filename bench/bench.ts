@@ -8,6 +8,7 @@ import { events } from "./events.ts";
 import { metrics } from "./metrics.ts";
 import { queue } from "./queue.ts";
 import { signIn } from "./sign-in.ts";
+import { unary } from "./unary.ts";
 import { vector } from "./vector.ts";
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   metrics,
   queue,
   "sign-in": signIn,
+  unary,
   vector,
 };
 

@@ -9,6 +9,7 @@ import { createMetrics } from "../mesh/telemetry/metrics.ts";
 import { mochaHooks, startMesh, testDatabase } from "../mesh/testing.ts";
 import { answering, fakeDiscovery, fakeInstance } from "../services/metrics/metrics.fixture.ts";
 import type { Target } from "../services/metrics/target.ts";
+import { cpuSeconds } from "./cpu-seconds.ts";
 
 const serviceCount = 20;
 const instancesOfEach = 25;
@@ -92,12 +93,6 @@ async function texts(service: string): Promise<string[]> {
     versions.push(await own.text());
   }
   return versions;
-}
-
-/** Time in user and system mode; Linux counts it in hundredths. */
-function cpuSeconds(pid: number | undefined): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function memory(pid: number | undefined): string {

@@ -165,10 +165,18 @@ describe("deadlines", () => {
     assert.equal((await ask("5x")).trailers["grpc-status"], String(Code.InvalidArgument));
   });
 
-  it("a caller that never sends the rest of its request is reset one second after its deadline", async () => {
+  it("a caller that never sends the rest of its request is answered when its deadline passes", async () => {
     await using echo = await startEcho({ unary: echoText });
     const body = hello.subarray(0, 7);
     const outcome = await rawCall({ url: echo.url, path: unaryPath, headers: { "grpc-timeout": "20m" }, body, end: false });
+    assert.deepEqual([outcome.trailersOnly, outcome.trailers["grpc-status"], outcome.rstCode], [true, "4", 0]);
+    assert.equal(echo.lines[0]?.code, "DEADLINE_EXCEEDED");
+  });
+
+  it("over Connect, which waits for the rest of a request, it is reset one second after its deadline", async () => {
+    await using echo = await startEcho({ unary: echoText });
+    const headers = { "content-type": "application/proto", "connect-timeout-ms": "20" };
+    const outcome = await rawCall({ url: echo.url, path: unaryPath, headers, body: hello.subarray(0, 7), end: false });
     assert.equal(outcome.rstCode, 8);
     assert.equal(echo.lines[0]?.code, "DEADLINE_EXCEEDED");
   });

@@ -11,35 +11,40 @@ export interface RawOutcome {
   readonly trailersOnly: boolean;
   /** Of a trailers-only response its one block. */
   readonly trailers: IncomingHttpHeaders;
+  readonly body: Buffer;
   /** 0 unless the stream was reset. */
   readonly rstCode: number;
   /** Milliseconds from the request to the end. */
   readonly ms: number;
 }
 
-/** Sends `body` to `path`; leaves the request open when `end` is false. */
+/** Sends `body`, or its parts one after the other, to `path`; leaves the request open when `end` is false. */
 export function rawCall(o: {
   url: string;
   path: string;
   headers?: Record<string, string>;
-  body?: Uint8Array;
+  body?: Uint8Array | readonly Uint8Array[];
   end?: boolean;
+  /** Resets the stream with CANCEL, and nothing before it. */
+  signal?: AbortSignal;
 }): Promise<RawOutcome> {
   const session = connect(o.url);
   return new Promise<RawOutcome>((resolve, reject) => {
     session.once("error", reject);
     const started = performance.now();
-    const stream = session.request({
+    const fields = {
       ":method": "POST",
       ":path": o.path,
       "content-type": "application/grpc",
       te: "trailers",
       ...o.headers,
-    });
+    };
+    const stream = session.request(fields, o.signal === undefined ? {} : { signal: o.signal });
     let status: number | undefined;
     let headers: IncomingHttpHeaders = {};
     let trailers: IncomingHttpHeaders = {};
     let trailersOnly = false;
+    const body: Buffer[] = [];
     stream.on("response", (received, flags) => {
       status = received[":status"];
       headers = received;
@@ -50,11 +55,12 @@ export function rawCall(o: {
       trailers = received;
     });
     stream.on("error", () => undefined);
-    stream.on("close", () =>
-      resolve({ status, headers, trailersOnly, trailers, rstCode: stream.rstCode ?? 0, ms: performance.now() - started }),
-    );
-    stream.resume();
-    if (o.body !== undefined) stream.write(o.body);
+    stream.on("close", () => {
+      const ms = performance.now() - started;
+      resolve({ status, headers, trailersOnly, trailers, body: Buffer.concat(body), rstCode: stream.rstCode ?? 0, ms });
+    });
+    stream.on("data", (chunk: Buffer) => body.push(chunk));
+    for (const part of [o.body ?? []].flat()) stream.write(part);
     if (o.end !== false) stream.end();
   }).finally(() => session.destroy());
 }

@@ -14,6 +14,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/trace.ts";
 import { Call, callKey, type Peer, peerKey } from "./call.ts";
 import { readContext } from "./call-context.ts";
+import { directUnary } from "./direct-unary.ts";
 import type { HealthBoard } from "./health.ts";
 import { healthService } from "./health-service.ts";
 import type { Implementation } from "./implementation.ts";
@@ -79,14 +80,7 @@ export async function startServer(o: ServerOptions): Promise<Server> {
   const readMaxBytes = o.maxMessageBytes ?? 2 ** 20;
 
   const { app, http2, handler } = createApp();
-  app.addHook("onRequest", checkHeaders);
-  app.addHook("onRequest", holdBackHeaders);
-  app.setNotFoundHandler(answerUnknown(metrics, o.log));
-  await app.register(fastifyConnectPlugin, {
-    routes: (router: ConnectRouter) => {
-      for (const { service, methods } of served) router.service(service, methods);
-      weighRequests(router, readMaxBytes);
-    },
+  const handling = {
     contextValues: (request: FastifyRequest) => createContextValues().set(peerKey, peerOf(request)),
     requestGate: gateOf(o, calls, metrics, builtIn),
     interceptors: interceptorsOf(o),
@@ -95,6 +89,17 @@ export async function startServer(o: ServerOptions): Promise<Server> {
     // Each field that a contract does not know would be kept as an object: two bytes of a request become a hundred.
     binaryOptions: { readUnknownFields: false },
     shutdownSignal: shutdown.signal,
+  };
+  app.addHook("onRequest", checkHeaders);
+  app.addHook("onRequest", directUnary({ served, ...handling, log: o.log }));
+  app.addHook("onRequest", holdBackHeaders);
+  app.setNotFoundHandler(answerUnknown(metrics, o.log));
+  await app.register(fastifyConnectPlugin, {
+    routes: (router: ConnectRouter) => {
+      for (const { service, methods } of served) router.service(service, methods);
+      weighRequests(router, readMaxBytes);
+    },
+    ...handling,
   });
   await app.ready();
 

@@ -39,8 +39,8 @@ function hold(response: Http2ServerResponse): void {
       return response;
     },
     addTrailers(fields: OutgoingHttpHeaders) {
-      trailers = withPlainMessage(fields);
-      addTrailers(trailers);
+      trailers = fields;
+      addTrailers(withPlainMessage(fields));
     },
     write(...args: unknown[]) {
       release();
@@ -53,14 +53,24 @@ function hold(response: Http2ServerResponse): void {
         release();
         return end(...args);
       }
-      const fields = merged({ ...response.getHeaders(), ...head.headers }, trailers);
-      stream.respond({ ...fields, ":status": head.status }, { endStream: true });
+      const { status, headers } = head;
       head = undefined;
-      // Nobody reads what is left of the request, and the client need not send it (RFC 9113, 8.1).
-      if (!stream.readableEnded) setImmediate(() => stream.closed || stream.close(constants.NGHTTP2_NO_ERROR));
+      respondTrailersOnly(response, status, { ...response.getHeaders(), ...headers }, trailers);
       return response;
     },
   });
+}
+
+/** Answers with one block of both, which ends the stream. */
+export function respondTrailersOnly(
+  { stream }: Http2ServerResponse,
+  status: number,
+  headers: OutgoingHttpHeaders,
+  trailers: OutgoingHttpHeaders,
+): void {
+  stream.respond({ ...merged(headers, withPlainMessage(trailers)), ":status": status }, { endStream: true });
+  // Nobody reads what is left of the request, and the client need not send it (RFC 9113, 8.1).
+  if (!stream.readableEnded) setImmediate(() => stream.closed || stream.close(constants.NGHTTP2_NO_ERROR));
 }
 
 /** Connect escapes more of grpc-message than gRPC does (`:` too), and grpc-js leaves in what it would not have escaped itself. */

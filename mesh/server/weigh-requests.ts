@@ -131,7 +131,26 @@ async function weigh(parts: readonly Uint8Array[], compression: Compression | un
     const why = error instanceof Error ? error.message : String(error);
     throw invalidArgument([{ field: "", description: `the body is no message of type ${type.typeName}: ${why}` }]);
   }
-  if (weight > maxWeight) {
-    throw new ConnectError("the values of the message take more memory than a message may; send fewer", Code.ResourceExhausted);
+  refuseAbove(weight);
+}
+
+/**
+ * The scale for a gRPC message that is at hand, decompressed.
+ *
+ * @throws ConnectError RESOURCE_EXHAUSTED. What is no message passes: whoever decodes it says so.
+ */
+export function refuseHeavy(type: DescMessage, bytes: Uint8Array): void {
+  if (bytes.length * mostPerByte <= maxWeight) return;
+  let weight = 0;
+  try {
+    weight = wireWeight(type, bytes);
+  } catch {
+    return;
   }
+  refuseAbove(weight);
+}
+
+function refuseAbove(weight: number): void {
+  if (weight <= maxWeight) return;
+  throw new ConnectError("the values of the message take more memory than a message may; send fewer", Code.ResourceExhausted);
 }
