@@ -25,6 +25,7 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
   let client: Client<typeof VectorService>;
   let env: Record<string, string>;
   const { items, queries } = latentVectors(count, questions, dimensions);
+  const [first = assert.fail()] = items;
   before(async () => {
     mesh = await startMesh([]);
     env = { VECTOR_DATABASE_URL: await testDatabase() };
@@ -57,7 +58,7 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
     const loaded = performance.now();
     assert.equal(createdCount, BigInt(count));
     // The first search opens the index, which reads them from the database.
-    await find(items[0] ?? assert.fail());
+    await find(first);
     const opened = performance.now();
     for (;;) {
       const { indexes } = await client.getStats({});
@@ -79,6 +80,8 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
   });
 
   it(`answers within ${maxP99Ms} ms at the 99th percentile`, async () => {
+    // Whoever searches does not hold all vectors: each look through them for what is garbage would count as time of the service.
+    items.length = 0;
     const times: number[] = [];
     for (let at = 0; at < searches; at++) {
       const query = queries[at % queries.length] ?? assert.fail();
@@ -99,7 +102,7 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
       await stopProcess(child, signal);
       const started = performance.now();
       child = await startProcess(mesh, env);
-      await find(items[0] ?? assert.fail());
+      await find(first);
       const ms = performance.now() - started;
       const { indexes } = await client.getStats({});
       console.log(
