@@ -1,6 +1,7 @@
-/** The changes of payments as they are committed, by this process or by any other: LISTEN on what the store announces. */
-import { runWithoutContext } from "#mesh/context.ts";
+/** The changes of payments as they are committed, by this process or by any other: what the store announces. */
+import { listenTo } from "#mesh/storage/announcements.ts";
 import type { Database } from "#mesh/storage/database.ts";
+import type { Logger } from "#mesh/telemetry/log.ts";
 import { isSettled } from "./payment.ts";
 import { changesAfter, type PaymentChange } from "./store.ts";
 
@@ -10,57 +11,23 @@ export interface Feed extends AsyncDisposable {
   watch(paymentId: string, after: number, signal: AbortSignal): AsyncIterable<PaymentChange>;
 }
 
-/** How long to wait for news at most, in milliseconds: an announcement may be lost with the connection that it came on. */
-const patienceMs = 5000;
-
 /** Begins to follow. */
-export async function followPayments(db: Database): Promise<Feed> {
-  const bells = new Map<string, Set<() => void>>();
-  const ring = (id: string) => {
-    for (const bell of [...(bells.get(id) ?? [])]) bell();
-  };
-  const ringAll = () => {
-    for (const id of [...bells.keys()]) ring(id);
-  };
-  const listening = await runWithoutContext(() => db.listen("payment_changed", ring, ringAll));
-  const closing = new AbortController();
-
-  /** Settles with the next announcement of the payment from now on; dispose it when nobody waits. */
-  const nextOf = (id: string, signal: AbortSignal) => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const set = bells.get(id) ?? new Set();
-    bells.set(id, set.add(resolve));
-    const timer = setTimeout(resolve, patienceMs);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    return {
-      promise,
-      [Symbol.dispose]() {
-        clearTimeout(timer);
-        set.delete(resolve);
-        if (set.size === 0) bells.delete(id);
-      },
-    };
-  };
-
+export async function followPayments(db: Database, log: Logger): Promise<Feed> {
+  const announcements = await listenTo({ db, channel: "payment_changed", log });
   return {
-    async *watch(id, after, outer) {
-      const signal = AbortSignal.any([outer, closing.signal]);
+    async *watch(id, after, signal) {
+      using bell = announcements.bell(id, signal);
       for (let number = after; !signal.aborted; ) {
-        // The bell hangs before the look, so that a change during it is heard.
-        using next = nextOf(id, signal);
         const changes = await changesAfter(db, id, number);
         for (const change of changes) {
           yield change;
           number = change.number;
         }
+        if (changes.length === 100) continue;
         const last = changes.at(-1) ?? (await changesAfter(db, id, number - 1))[0];
-        if (changes.length < 100 && (last === undefined || isSettled(last.payment))) return;
-        if (changes.length < 100) await next.promise;
+        if (last === undefined || isSettled(last.payment) || !(await bell.rung())) return;
       }
     },
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      await listening[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => announcements[Symbol.asyncDispose](),
   };
 }

@@ -37,7 +37,7 @@ export const payment = defineService({
     const parts = { db, mesh, money: ledgerMoney(mesh), provider, limits, providerTimeoutMs };
     const definitions = paymentSagas(parts).map((saga) => ({ ...saga, onChange: tellOf(note, clock) }));
     const sagas = scope.use(await startSagas({ db, definitions, log, meter, clock }));
-    const feed = scope.use(await followPayments(db));
+    const feed = scope.use(await followPayments(db, log));
     scope.use(startExpiry({ db, sagas, note, clock, log, everyMs: 10_000 }));
     const admin = [...sagaRoutes(sagas), ...outboxRoutes(outbox)];
     return { implementations: [paymentHandlers({ db, sagas, mesh, feed, note, clock, authorizationMs })], admin };

@@ -23,7 +23,7 @@ export const valueAmplifier = defineService({
     const outbox = scope.use(await openOutbox({ db, publish: eventPublisher(mesh), log, meter, clock }));
     const source = eventSource(mesh, { topic: "value", group: "value-amplifier", types: heardTypes });
     const inbox = scope.use(await openInbox({ db, source, handle: hear, log, meter, clock }));
-    const feed = scope.use(await followModels(db));
+    const feed = scope.use(await followModels(db, log));
     const admin = [...outboxRoutes(outbox), ...inboxRoutes(inbox)];
     return { implementations: [amplifierHandlers({ db, outbox, feed, clock })], admin };
   },
