@@ -1,6 +1,6 @@
 /** A database that dies at the n-th statement: what is left of a call that was cut off between any two of its writes. */
-import { unavailable } from "#mesh/errors.ts";
-import type { Database, Queryable } from "#mesh/storage/database.ts";
+import { unavailable } from "../errors.ts";
+import type { Database, Queryable } from "./database.ts";
 
 /** `db`, with a count of the statements that came through, the n-th of which fails; 0 fails none. */
 export function failingAt(db: Database, n: number): { db: Database; count(): number } {

@@ -8,10 +8,10 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { AnalysisService } from "#gen/analysis/v1/analysis_pb.ts";
 import { EtlService } from "#gen/etl/v1/etl_pb.ts";
 import { ColumnType } from "#gen/etl/v1/table_pb.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { defineService } from "#mesh/service.ts";
 import { startMesh, type TestMesh } from "#mesh/testing.ts";
 import type { Figures } from "./measured.fixture.ts";
-import { startProcess, stopProcess } from "./process.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
 // A short run has some hundred readings of the delay, of which the few that the machine's other work causes would decide.
@@ -80,8 +80,16 @@ describe(`analysis: all threads busy for ${seconds} s`, function () {
   let client: Client<typeof AnalysisService>;
   before(async () => {
     mesh = await startMesh([tables]);
-    child = await startProcess(mesh, {}, "./measured.fixture.ts");
     client = mesh.client(AnalysisService);
+    const module = new URL("./service.ts", import.meta.url);
+    const ask = () => client.describe({ csv: "x\n1\n" });
+    child = await startProcess({
+      mesh,
+      module,
+      ask,
+      inARow: 30,
+      loaded: new URL("../../mesh/measured.fixture.ts", import.meta.url),
+    });
   });
   after(async () => {
     await stopProcess(child);

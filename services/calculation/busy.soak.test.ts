@@ -8,8 +8,8 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { CalculationService } from "#gen/calculation/v1/calculation_pb.ts";
 import { NumberMode } from "#gen/calculation/v1/evaluate_pb.ts";
 import type { Figures } from "#mesh/measured.fixture.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { startMesh, type TestMesh } from "#mesh/testing.ts";
-import { startProcess, stopProcess } from "./process.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
 // A short run has some hundred readings of the delay, of which the few that the machine's other work causes would decide.
@@ -42,9 +42,19 @@ describe(`calculation: all ${threads} threads busy for ${seconds} s`, function (
   let client: Client<typeof CalculationService>;
   before(async () => {
     mesh = await startMesh([]);
-    await stopProcess(await startProcess(mesh, {}));
-    child = await startProcess(mesh, { CALCULATION_TIME_LIMIT: "60s" }, "../../mesh/measured.fixture.ts");
     client = mesh.client(CalculationService);
+    const module = new URL("./service.ts", import.meta.url);
+    const ask = () => client.evaluate({ expression: "1" });
+    await stopProcess(await startProcess({ mesh, module, ask, inARow: 30 }));
+    const env = { CALCULATION_TIME_LIMIT: "60s" };
+    child = await startProcess({
+      mesh,
+      module,
+      env,
+      ask,
+      inARow: 30,
+      loaded: new URL("../../mesh/measured.fixture.ts", import.meta.url),
+    });
   });
   after(async () => {
     await stopProcess(child);

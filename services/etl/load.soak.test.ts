@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EtlService } from "#gen/etl/v1/etl_pb.ts";
 import { type Job, Status } from "#gen/etl/v1/job_pb.ts";
 import { ColumnType } from "#gen/etl/v1/table_pb.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { openDatabase } from "#mesh/storage/database.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
 import { ann, type JobInit, silent, textOf } from "./etl.fixture.ts";
-import { memoryOf, startProcess, stopProcess } from "./process.fixture.ts";
 import { sqlName } from "./table-store.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
@@ -30,12 +31,20 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
     await stopProcess(child);
     await mesh[Symbol.asyncDispose]();
   });
+  const start = (env: Record<string, string>, loaded?: URL) =>
+    startProcess({
+      mesh,
+      module: new URL("./service.ts", import.meta.url),
+      env,
+      ask: () => mesh.client(EtlService).listTables({ userId: ann }),
+      ...(loaded !== undefined && { loaded }),
+    });
 
   it("rows exact, every bad row in the reject file with its line and the reason, less than 200 MB", async () => {
     const client = mesh.client(EtlService);
     const env = { ETL_DATABASE_URL: await testDatabase(), ETL_LEASE: "1s", HEDDLE_DATA: mesh.env.HEDDLE_DATA ?? "" };
     await using db = await openDatabase({ url: env.ETL_DATABASE_URL, service: "test", log: silent });
-    child = await startProcess(mesh, env);
+    child = await start(env);
     const seen = { pss: 0, delayMs: 0 };
     let kills = 0;
     let sampling = true;
@@ -86,7 +95,7 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
         );
       kills++;
       killedAt.push(Number(at.bytesRead));
-      child = await startProcess(mesh, env);
+      child = await start(env);
     }
     const job = await eventuallyLong("the end of the job", async () => {
       const one = await look(client.getJob({ jobId }));
@@ -137,7 +146,7 @@ describe(`etl: a CSV of ${(totalBytes / 1e6).toLocaleString("en")} MB into a tab
   it(`keeps the event loop late by less than ${maxDelayMs} ms at the 99th percentile while it loads`, async () => {
     await stopProcess(child);
     const env = { ETL_DATABASE_URL: await testDatabase(), HEDDLE_DATA: mesh.env.HEDDLE_DATA ?? "" };
-    child = await startProcess(mesh, env, "../../mesh/measured.fixture.ts");
+    child = await start(env, new URL("../../mesh/measured.fixture.ts", import.meta.url));
     const client = mesh.client(EtlService);
     const expected = expectation(Math.min(totalBytes, 100 * 10 ** 6));
     const { upload } = await client.uploadFile(requests(expected));
@@ -257,4 +266,10 @@ async function ask(child: ChildProcess, what: "begin" | "end"): Promise<unknown>
   const answer = once(child, "message");
   child.send(what);
   return (await answer)[0];
+}
+
+/** Bytes of memory that a process has for itself and its share of what it has with others (PSS); 0 when it is gone. */
+async function memoryOf({ pid }: ChildProcess): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, "utf8").catch(() => "");
+  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * 1024;
 }

@@ -1,26 +1,11 @@
-/** The service, and the gateway, as processes of their own. */
-import { type ChildProcess, spawn } from "node:child_process";
+/** The gateway as a process of its own. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { stopProcess } from "#mesh/process.fixture.ts";
 import type { TestMesh } from "#mesh/testing.ts";
 import { eventually } from "./events.fixture.ts";
-
-/** Starts the service in `mesh`. */
-export function startProcess(mesh: TestMesh, env: Readonly<Record<string, string>>): ChildProcess {
-  return spawn(process.execPath, [here("./service.ts")], {
-    env: { ...mesh.env, PATH: process.env.PATH, ...env },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-}
-
-/** Ends a process, in order unless `signal` says otherwise. */
-export async function stopProcess(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
-  const exited = once(child, "exit");
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill(signal);
-  await exited;
-}
 
 /** Starts the gateway in `mesh`; settles when it answers. */
 export async function startGateway({ env }: TestMesh): Promise<AsyncDisposable & { readonly url: string }> {
@@ -28,7 +13,7 @@ export async function startGateway({ env }: TestMesh): Promise<AsyncDisposable &
   await once(probe, "listening");
   const { port } = probe.address() as { port: number };
   probe.close();
-  const child = spawn(process.execPath, [here("../../gateway/service.ts")], {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("../../gateway/service.ts", import.meta.url))], {
     env: { ...env, PATH: process.env.PATH, GATEWAY_PORT: String(port), HEDDLE_ADMIN_PORT: "0" },
     stdio: "inherit",
   });
@@ -41,8 +26,4 @@ export async function startGateway({ env }: TestMesh): Promise<AsyncDisposable &
     ),
   );
   return { url, [Symbol.asyncDispose]: () => stopProcess(child) };
-}
-
-function here(file: string): string {
-  return fileURLToPath(new URL(file, import.meta.url));
 }

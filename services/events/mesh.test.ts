@@ -4,11 +4,12 @@ import { AuthService } from "#gen/auth/v1/auth_pb.ts";
 import { PublishStatus } from "#gen/events/v1/event_pb.ts";
 import { EventService } from "#gen/events/v1/events_pb.ts";
 import { ConfigError, readConfig } from "#mesh/config.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
 import { auth } from "../auth/service.ts";
 import { eventually, refused } from "./events.fixture.ts";
-import { startGateway, startProcess, stopProcess } from "./process.fixture.ts";
+import { startGateway } from "./gateway.fixture.ts";
 import { events } from "./service.ts";
 import { settings } from "./settings.ts";
 
@@ -99,9 +100,10 @@ describe("events: kill -9", function () {
     await using mesh = await startMesh([auth], { env: { AUTH_DATABASE_URL: await testDatabase() } });
     const env = { EVENTS_DATABASE_URL: await testDatabase() };
     const client = mesh.client(EventService);
-    let child = startProcess(mesh, env);
+    const module = new URL("./service.ts", import.meta.url);
+    const start = () => startProcess({ mesh, module, env, ask: () => client.listTopics({}) });
+    let child = await start();
     try {
-      await eventually("the service", () => client.listTopics({}).then(Boolean, () => false));
       let stopped = false;
       const published = new Map<string, bigint>();
       const publish = async (key: number) => {
@@ -140,7 +142,7 @@ describe("events: kill -9", function () {
         const before = published.size;
         await eventually("300 more events", () => published.size > before + 300);
         await stopProcess(child, "SIGKILL");
-        child = startProcess(mesh, env);
+        child = await start();
       }
       const before = published.size;
       await eventually("100 more events", () => published.size > before + 100);

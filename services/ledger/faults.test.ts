@@ -8,10 +8,10 @@ import { runWithContext } from "#mesh/context.ts";
 import { retryAfterMs } from "#mesh/errors.ts";
 import { type Database, openDatabase, type Queryable } from "#mesh/storage/database.ts";
 import { startEmbeddedPostgres } from "#mesh/storage/embedded.ts";
+import { failingAt } from "#mesh/storage/faulty-database.fixture.ts";
 import { migrate } from "#mesh/storage/migrate.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import type { Recorded } from "./batch.ts";
-import { failingAt } from "./faulty-database.fixture.ts";
 import {
   asAdmin,
   asAnn,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Code } from "@connectrpc/connect";
 import type { Database } from "#mesh/storage/database.ts";
+import { failingAt } from "#mesh/storage/faulty-database.fixture.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
-import { failingAt } from "./faulty-database.fixture.ts";
 import { asAdmin, asAnn, browserKeys, type Fixture, freshDatabase, mail, refused, serve, use } from "./notification.fixture.ts";
 
 const verify = use("verify-email", { name: "Ann", link: "https://x/verify?t=777", token: "777" });

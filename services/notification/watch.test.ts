@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { metrics } from "@opentelemetry/api";
 import { type Database, openDatabase } from "#mesh/storage/database.ts";
+import { failingAt } from "#mesh/storage/faulty-database.fixture.ts";
 import type { Delivery } from "./channel.ts";
-import { failingAt } from "./faulty-database.fixture.ts";
 import { statusNameOf } from "./handlers.ts";
 import {
   ann,

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { SensorService } from "#gen/sensor/v1/sensor_pb.ts";
 import { Status } from "#gen/sensor/v1/test_pb.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { openDatabase } from "#mesh/storage/database.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
-import { startProcess, stopProcess } from "./process.fixture.ts";
 import { ann, calm, eventually, finished, silent } from "./sensor.fixture.ts";
 
 describe("sensor: kill -9", function () {
@@ -20,7 +20,9 @@ describe("sensor: kill -9", function () {
     const client = mesh.client(SensorService);
     const env = { SENSOR_DATABASE_URL: await testDatabase(), SENSOR_LEASE: "500ms" };
     await using db = await openDatabase({ url: env.SENSOR_DATABASE_URL, service: "test", log: silent });
-    const first = await startProcess(mesh, env);
+    const module = new URL("./service.ts", import.meta.url);
+    const start = () => startProcess({ mesh, module, env, ask: () => client.listSensorTypes({}) });
+    const first = await start();
     const gate = Promise.withResolvers<void>();
     const cut = client
       .uploadSamples(
@@ -44,7 +46,7 @@ describe("sensor: kill -9", function () {
     const left = await db.query<{ n: number }>("SELECT count(*)::integer AS n FROM test WHERE status = 'processing'");
     console.log(`      ${left[0]?.n} of 21 tests were PROCESSING at the kill`);
 
-    const second = await startProcess(mesh, env);
+    const second = await start();
     try {
       const failed = await patiently(() => finished(client, uploaded));
       assert.deepEqual(

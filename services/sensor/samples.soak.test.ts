@@ -5,9 +5,9 @@ import { create } from "@bufbuild/protobuf";
 import { SensorService, UploadSamplesRequestSchema } from "#gen/sensor/v1/sensor_pb.ts";
 import { Status, Verdict } from "#gen/sensor/v1/test_pb.ts";
 import type { Figures } from "#mesh/measured.fixture.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { uuidv7 } from "#mesh/storage/uuid.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
-import { startProcess, stopProcess } from "./process.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
 // A short run has some hundred readings of the delay, of which the few that the machine's other work causes would decide.
@@ -23,8 +23,10 @@ describe(`sensor: ${total.toLocaleString("en")} samples by client stream`, funct
     mesh = await startMesh([]);
     // The first start fills the compile cache, as `heddle up` has it after its own first start.
     const env = { SENSOR_DATABASE_URL: await testDatabase() };
-    await stopProcess(await startProcess(mesh, env));
-    child = await startProcess(mesh, env, "../../mesh/measured.fixture.ts");
+    const module = new URL("./service.ts", import.meta.url);
+    const ask = () => mesh.client(SensorService).listSensorTypes({});
+    await stopProcess(await startProcess({ mesh, module, env, ask }));
+    child = await startProcess({ mesh, module, env, ask, loaded: new URL("../../mesh/measured.fixture.ts", import.meta.url) });
   });
   after(async () => {
     await stopProcess(child);

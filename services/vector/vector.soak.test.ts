@@ -4,8 +4,8 @@ import { create } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { Embedding } from "#gen/vector/v1/collection_pb.ts";
 import { SearchMode, UpsertItemsRequestSchema, VectorService } from "#gen/vector/v1/vector_pb.ts";
+import { startProcess, stopProcess } from "#mesh/process.fixture.ts";
 import { startMesh, type TestMesh, testDatabase } from "#mesh/testing.ts";
-import { startProcess, stopProcess } from "./process.fixture.ts";
 import { latentVectors } from "./vectors.fixture.ts";
 
 const long = process.env.HEDDLE_SOAK === "1";
@@ -29,7 +29,7 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
   before(async () => {
     mesh = await startMesh([]);
     env = { VECTOR_DATABASE_URL: await testDatabase() };
-    child = await startProcess(mesh, env);
+    child = await start();
     client = mesh.client(VectorService);
   });
   after(async () => {
@@ -37,6 +37,13 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
     await mesh[Symbol.asyncDispose]();
   });
 
+  const start = () =>
+    startProcess({
+      mesh,
+      module: new URL("./service.ts", import.meta.url),
+      env,
+      ask: () => mesh.client(VectorService).getStats({}),
+    });
   const find = async (vector: Float32Array, o: { exact?: boolean } = {}) => {
     const { results } = await client.search({ collection, vector: Array.from(vector), topK, mode: SearchMode.VECTOR, ...o });
     return results.map(({ item }) => Number(item?.id));
@@ -101,7 +108,7 @@ describe(`vector: ${count.toLocaleString("en")} x ${dimensions}`, function () {
     it(`after ${signal} it finds the same within 5 s of its start`, async () => {
       await stopProcess(child, signal);
       const started = performance.now();
-      child = await startProcess(mesh, env);
+      child = await start();
       await find(first);
       const ms = performance.now() - started;
       const { indexes } = await client.getStats({});
