@@ -154,8 +154,10 @@ async function serviceById({ state }: AgentParts, call: Call): Promise<Reply> {
   const known = call.query.get("hash");
   const until = Date.now() + readWaitMs(call.query, Math.random());
   let service = state.local.services.get(id);
-  while (service !== undefined && contentHash(service) === known && !call.signal.aborted && Date.now() < until) {
-    await state.index.wait("catalog", state.index.of("catalog"), until - Date.now(), call.signal);
+  while (service !== undefined && contentHash(service) === known && !call.signal.aborted) {
+    const remainingMs = until - Date.now();
+    if (remainingMs <= 0) break;
+    await state.index.wait("catalog", state.index.of("catalog"), remainingMs, call.signal);
     service = state.local.services.get(id);
   }
   if (service === undefined) return { status: 404, body: `unknown service ID: ${id}` };
