@@ -140,13 +140,22 @@ export async function listItems(q: Queryable, collectionId: string, after: strin
   return rows.map(toItem);
 }
 
-/** The items of these keys, without their vectors; those that were removed meanwhile are not among them. */
-export async function itemsByKey(q: Queryable, keys: readonly number[]): Promise<Map<number, Item>> {
-  const rows = await q.query<ItemRow>(
-    "SELECT key, id, text, metadata::text, update_time FROM item WHERE key = ANY($1) AND NOT removed",
-    [keys],
+/**
+ * The items of these keys, all of one collection, without their vectors; those that were removed meanwhile are not among them. Undefined
+ * when the collection is not there any more.
+ */
+export async function itemsByKey(
+  q: Queryable,
+  collectionId: string,
+  keys: readonly number[],
+): Promise<Map<number, Item> | undefined> {
+  const rows = await q.query<ItemRow | { readonly key: null }>(
+    `SELECT i.key, i.id, i.text, i.metadata::text, i.update_time FROM collection c
+     LEFT JOIN item i ON i.key = ANY($2) AND NOT i.removed WHERE c.id = $1`,
+    [collectionId, keys],
   );
-  return new Map(rows.map((row) => [Number(row.key), toItem(row)]));
+  if (rows.length === 0) return undefined;
+  return new Map(rows.flatMap((row) => (row.key === null ? [] : [[Number(row.key), toItem(row)]])));
 }
 
 /** Forgets what was removed before `time`, and remembers up to which changes that is. Answers with how many items those were. */

@@ -109,6 +109,17 @@ describe("vector", function () {
       await client.createCollection({ collection: flat });
       assert.deepEqual(idsOf(await client.search({ collection: "flat", vector: [0, 0] })), []);
     });
+
+    it("a name that was given to another collection since it was last searched is that one's", async () => {
+      await client.createCollection({ collection: flat });
+      await client.batchUpsertItems({ collection: "flat", items: corners });
+      await client.search({ collection: "flat", vector: [0, 0] });
+      await client.deleteCollection({ collection: "flat" });
+      await client.createCollection({ collection: { ...flat, dimensions: 3 } });
+      await client.batchUpsertItems({ collection: "flat", items: [{ id: "up", vector: [0, 0, 1] }] });
+      assert.deepEqual(idsOf(await client.search({ collection: "flat", vector: [0, 0, 2] })), ["up"]);
+      await refused(client.search({ collection: "flat", vector: [0, 0] }), Code.InvalidArgument, "vector");
+    });
   });
 
   describe("items", () => {
