@@ -28,6 +28,7 @@ import { migrate } from "./storage/migrate.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 import { createTracing } from "./telemetry/trace.ts";
+import { boundThreadsByThemselves } from "./thread-bounds.ts";
 
 /** What a service is: its name, its contracts, what it needs, and how it starts. */
 export interface ServiceDefinition<S extends Settings> {
@@ -232,6 +233,7 @@ export async function runMain<S extends Settings>(definition: ServiceDefinition<
 /** The process around anything that starts and stops: signals, the supervisor's pipe, exit codes. */
 export async function untilStopped(start: () => Promise<{ stop(): Promise<void> }>): Promise<void> {
   const asked = stopAsked();
+  boundThreadsByThemselves();
   try {
     const running = await start();
     await asked;

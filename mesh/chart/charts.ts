@@ -37,7 +37,9 @@ export function openCharts(): Charts {
 async function openPool(): Promise<Piscina> {
   const { Piscina } = await import("piscina");
   const filename = new URL("./draw.ts", import.meta.url).href;
-  return new Piscina({ filename, minThreads: 0, maxThreads: 1, idleTimeout: idleMs, execArgv: [] });
+  // What the library of plots takes, some 60 MB, and a chart of many points.
+  const resourceLimits = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 };
+  return new Piscina({ filename, minThreads: 0, maxThreads: 1, idleTimeout: idleMs, execArgv: [], resourceLimits });
 }
 
 /** Pixels up to which a chart may go in either direction. */
