@@ -11,8 +11,8 @@ RUN npm ci --omit=dev --ignore-scripts \
 FROM node:26-bookworm-slim
 WORKDIR /app
 ENV NODE_ENV=production HEDDLE_HOST=0.0.0.0 GATEWAY_HOST=0.0.0.0 HEDDLE_DATA=/var/lib/heddle
-# Large blocks, such as the 19 MiB of each password hash, go back to the system when they are freed.
-ENV MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_ARENA_MAX=2
+# Blocks such as the 19 MiB of each password hash, and the 64 KiB of each read from a socket, go back to the system when they are freed.
+ENV MALLOC_MMAP_THRESHOLD_=32768 MALLOC_ARENA_MAX=2
 RUN install -d -o node -g node /var/lib/heddle
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./

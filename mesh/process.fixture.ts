@@ -1,4 +1,4 @@
-/** A service as a process of its own, with the flags and the compile cache that `heddle up` gives it: for tests that measure it or kill it. */
+/** A service as a process of its own, with the flags and the environment that `heddle up` gives it: for tests that measure it or kill it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,13 +20,16 @@ export interface ProcessOptions {
   readonly inARow?: number;
 }
 
+/** See cli/supervisor/plan.ts. */
+const supervised = { MALLOC_MMAP_THRESHOLD_: "32768", MALLOC_ARENA_MAX: "2" };
+
 /** Starts the service, and waits until it answers. @throws what the call says after 20 s, or when the process has ended. */
 export async function startProcess({ mesh, module, env, loaded, ask, inARow = 1 }: ProcessOptions): Promise<ChildProcess> {
   const flags = ["--max-old-space-size=192", "--max-semi-space-size=8"];
   const before = loaded === undefined ? [] : ["--import", loaded.href];
   const cache = fileURLToPath(new URL("../node_modules/.cache/heddle", import.meta.url));
   const child = spawn(process.execPath, [...flags, ...before, fileURLToPath(module)], {
-    env: { ...mesh.env, PATH: process.env.PATH, NODE_COMPILE_CACHE: cache, ...env },
+    env: { ...mesh.env, PATH: process.env.PATH, ...supervised, NODE_COMPILE_CACHE: cache, ...env },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const end = Date.now() + 20_000;

@@ -96,7 +96,7 @@ describe("plan", () => {
       HEDDLE_DATA: "/project/.heddle",
       HEDDLE_MESH_SECRET: "secret",
       HEDDLE_SUPERVISED: "1",
-      MALLOC_MMAP_THRESHOLD_: "1048576",
+      MALLOC_MMAP_THRESHOLD_: "32768",
       MALLOC_ARENA_MAX: "2",
       CONSUL_HTTP_ADDR: "http://127.0.0.1:28500",
       NODE_COMPILE_CACHE: "/project/node_modules/.cache/heddle",
