@@ -88,7 +88,7 @@ describe(`analysis: all threads busy for ${seconds} s`, function () {
       module,
       ask,
       inARow: 30,
-      loaded: new URL("../../mesh/measured.fixture.ts", import.meta.url),
+      loaded: new URL("./measured.fixture.ts", import.meta.url),
     });
   });
   after(async () => {
