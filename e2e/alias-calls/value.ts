@@ -1,11 +1,11 @@
 /** Example calls of the value chain's routes: one deal, and what is given up beside it. */
 import type { AliasCall } from "./alias-call.ts";
+import { amplifierCalls } from "./value-amplifier.ts";
 
 const root = "/api/v1/value";
 const architect = "value.v1.ArchitectService";
 const committer = "value.v1.CommitterService";
 const executor = "value.v1.ExecutorService";
-const amplifier = "value.v1.AmplifierService";
 
 const hypothesis = {
   ...{ driver: "Conversion", unit: "%", baseline: 2, target: 3, dueDate: "2099-03-31", confidence: 0.5, valuePerUnit: 100_000 },
@@ -217,74 +217,6 @@ const executorCalls: readonly AliasCall[] = [
     answer: { code: 9 },
   },
   { call: `GET ${root}/deliveries/{delivery}`, rpc: `${executor}/GetDelivery`, answer: { commitmentId: "{commitment}" } },
-];
-
-const strategy = { requestId: "tap", modelId: "{model}", hypothesisId: "{hypothesis}", title: "One tap" };
-
-const amplifierCalls: readonly AliasCall[] = [
-  {
-    call: `GET ${root}/models/{model}/progress`,
-    rpc: `${amplifier}/GetModelProgress`,
-    patient: true,
-    answer: { stage: "VALUE_STAGE_DELIVERED", signedAmount: "60000", completedDeliveries: 1 },
-  },
-  {
-    call: `GET ${root}/models/{model}/progress:watch`,
-    rpc: `${amplifier}/WatchModelProgress`,
-    stream: true,
-    answer: { change: { number: "1", type: "value.model.created" } },
-  },
-  {
-    call: `POST ${root}/realisations`,
-    rpc: `${amplifier}/RecordRealisation`,
-    body: { requestId: "measured", modelId: "{model}", hypothesisId: "{hypothesis}", actual: 2.5 },
-    answer: { realisedShare: 0.5, realisedGain: "50000" },
-    keep: { realisation: "id" },
-  },
-  { call: `GET ${root}/realisations/{realisation}`, rpc: `${amplifier}/GetRealisation`, answer: { actual: 2.5 } },
-  {
-    call: `GET ${root}/realisations?modelId={model}`,
-    rpc: `${amplifier}/ListRealisations`,
-    answer: { realisations: [{ id: "{realisation}" }] },
-  },
-  {
-    call: `POST ${root}/strategies`,
-    rpc: `${amplifier}/CreateStrategy`,
-    body: { ...strategy, effect: 0.5, confidence: 0.5, reach: 0.5, effortDays: 10 },
-    answer: { rank: 1, score: 1250, confidenceUsed: 0.5, expectedGain: "12500" },
-    keep: { strategy: "id" },
-  },
-  {
-    call: `PATCH ${root}/strategies/{strategy}?updateMask=effort_days`,
-    rpc: `${amplifier}/UpdateStrategy`,
-    body: { effortDays: 5 },
-    answer: { score: 2500 },
-  },
-  {
-    call: `GET ${root}/strategies?modelId={model}`,
-    rpc: `${amplifier}/ListStrategies`,
-    answer: { strategies: [{ id: "{strategy}", rank: 1 }] },
-  },
-  {
-    call: `POST ${root}/strategies/{strategy}:start`,
-    rpc: `${amplifier}/StartStrategy`,
-    body: {},
-    answer: { state: "STRATEGY_STATE_RUNNING" },
-  },
-  {
-    call: `POST ${root}/strategies/{strategy}:complete`,
-    rpc: `${amplifier}/CompleteStrategy`,
-    body: { achievedEffect: 0.4 },
-    answer: { state: "STRATEGY_STATE_COMPLETED", achievedEffect: 0.4 },
-  },
-  {
-    call: `POST ${root}/strategies/{strategy}:drop`,
-    rpc: `${amplifier}/DropStrategy`,
-    body: { reason: "too late" },
-    status: 400,
-    answer: { code: 9 },
-  },
-  { call: `GET ${root}/strategies/{strategy}`, rpc: `${amplifier}/GetStrategy`, answer: { id: "{strategy}" } },
 ];
 
 /** In the order of the chain; then the next version of the model. */
