@@ -135,6 +135,13 @@ describe("the keeper of outside programs", () => {
     await until(async () => (await registry.getKey(`${store}kept`)) === "1");
   });
 
+  it("does not say so while the store still changes, however long that takes", async () => {
+    const registry = open();
+    keep();
+    for (const end = Date.now() + 7000; Date.now() < end; ) await registry.setKey(`${store}outside/x`, String(Date.now()));
+    assert.equal(await registry.getKey(`${store}kept`), undefined);
+  });
+
   it("refuses the program beyond the limit, not one that is registered again", async () => {
     const keeper = keep(1);
     await keeper.put(program(1));

@@ -21,6 +21,8 @@ const programs = `${prefix}outside/`;
 
 /** How long a call waits until the registry has taken what it wrote, in milliseconds. */
 const takenMs = 5000;
+/** How long a store without its first key must not have changed, in milliseconds, for the keeper that was writing it to be dead. */
+const quietMs = 3000;
 /** Programs that are written again at a time: Consul takes 200 connections of a client. */
 const together = 50;
 /** Between two attempts to remove a registration from a registry that does not answer, in milliseconds. */
@@ -58,6 +60,7 @@ export class OutsideKeeper implements AsyncDisposable {
   #restoring = false;
   /** It has programs, and not yet the first key: another keeper is writing it again. */
   #half = false;
+  #quiet: NodeJS.Timeout | undefined;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -106,6 +109,7 @@ export class OutsideKeeper implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
+    clearTimeout(this.#quiet);
     this.#watch[Symbol.dispose]();
     const kept = [...this.#kept.values()];
     this.#kept.clear();
@@ -113,6 +117,7 @@ export class OutsideKeeper implements AsyncDisposable {
   }
 
   #take(entries: ReadonlyMap<string, string>): void {
+    clearTimeout(this.#quiet);
     const marked = entries.has(marker);
     this.#lost = this.#marked && !marked;
     if (this.#lost) {
@@ -121,7 +126,7 @@ export class OutsideKeeper implements AsyncDisposable {
     }
     this.#marked = marked;
     this.#half = !marked && entries.size > 0;
-    if (this.#half) void this.#mark().catch(() => undefined);
+    if (this.#half) this.#markWhenQuiet();
     for (const [key, text] of entries) if (key.startsWith(programs)) this.#takeOne(key.slice(programs.length), text);
     for (const [id, kept] of this.#kept) if (!entries.has(programs + id)) void this.#drop(id, kept);
     for (const wake of [...this.#waiting]) wake();
@@ -174,14 +179,20 @@ export class OutsideKeeper implements AsyncDisposable {
     await handle?.[Symbol.asyncDispose]();
   }
 
-  /** Writes the first key to a store that never had it. @throws UNAVAILABLE when the registry is away. */
+  /** Writes the first key to a store that never had it. @throws UNAVAILABLE when the registry is away, or the store is not whole in time. */
   async #mark(): Promise<void> {
     const { registry } = this.#options;
     if ((await registry.getKey(marker)) !== undefined) return;
     await bounded(this.#watch.first, takenMs);
-    // The one that is writing it again may have died.
-    if (this.#half) await this.#until(() => this.#marked).catch(() => undefined);
-    if (!this.#marked && !this.#closing.signal.aborted) await registry.setKey(marker, "1");
+    if (this.#half) await this.#until(() => this.#marked);
+    else if (!this.#marked) await registry.setKey(marker, "1");
+  }
+
+  /** Says that the store is whole when the keeper that was to say so does not: what it had not written by then is lost. */
+  #markWhenQuiet(): void {
+    const mark = () =>
+      this.#options.registry.setKey(marker, "1").catch(() => this.#closing.signal.aborted || this.#markWhenQuiet());
+    this.#quiet = setTimeout(() => void mark(), quietMs).unref();
   }
 
   async #restore(): Promise<void> {
