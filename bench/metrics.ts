@@ -1,9 +1,8 @@
 /** What collecting from 500 instances costs the metrics service: a process of its own, on PostgreSQL; the instances are in this one. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MetricsService } from "../gen/metrics/v1/metrics_pb.ts";
+import { startProcess, stopProcess } from "../mesh/process.fixture.ts";
 import { serverMetrics } from "../mesh/server/observe.ts";
 import { createMetrics } from "../mesh/telemetry/metrics.ts";
 import { mochaHooks, startMesh, testDatabase } from "../mesh/testing.ts";
@@ -42,17 +41,10 @@ export async function metrics(): Promise<void> {
   }
 
   const mesh = undo.use(await startMesh([fakeDiscovery(() => targets)], { env: { METRICS_DATABASE_URL: await testDatabase() } }));
-  const env = { PATH: process.env.PATH, ...mesh.env, HEDDLE_LOG_LEVEL: "warn" };
-  // The heap is that of `heddle up`.
-  const flags = ["--max-old-space-size=192", "--max-semi-space-size=8"];
-  const command = [...flags, "services/metrics/service.ts"];
-  const service = spawn(process.execPath, command, { env, stdio: ["ignore", "inherit", "inherit"] });
-  undo.defer(async () => {
-    const exited = once(service, "exit");
-    service.kill("SIGTERM");
-    await exited;
-  });
   const client = mesh.client(MetricsService);
+  const module = new URL("../services/metrics/service.ts", import.meta.url);
+  const service = await startProcess({ mesh, module, env: { HEDDLE_LOG_LEVEL: "warn" }, ask: () => client.getSummary({}) });
+  undo.defer(() => stopProcess(service));
   await sleep(warmUp * 1000);
   const [cpu, asked, read, from] = [cpuSeconds(service.pid), answers, bytes, performance.now()];
   await sleep(measured * 1000);
